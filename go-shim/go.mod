@@ -1,0 +1,3 @@
+module github.com/libstorage/go-shim
+
+go 1.23.0

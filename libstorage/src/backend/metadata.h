@@ -1,0 +1,58 @@
+// MetadataStore: M of the revision protocol. It remembers who we are (m_id,
+// epoch), which revisions were handed out, what each backend confirmed, the
+// topology and when revisions happened. Every writing method is one durable
+// transaction, fully synced whatever the durability of the data.
+//
+// Threads: safe from any thread; calls are serialised inside.
+#ifndef LIBSTORAGE_SRC_BACKEND_METADATA_H_
+#define LIBSTORAGE_SRC_BACKEND_METADATA_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "src/base/status.h"
+
+namespace storage {
+
+struct BackendMark {
+  std::string identity;   // of the backend when it was first opened under this name
+  int64_t confirmed = 0;  // highest head known committed there
+};
+
+struct MetaState {
+  bool existed = false;   // false: the store was created by this open
+  std::string m_id;       // random, made with the store
+  int64_t epoch = 0;      // number of starts; Start() adds one
+  int64_t reserved = 0;   // no revision above was ever handed out
+  bool clean = false;     // closed in order: reserved is exact
+  int64_t topo_version = 0;
+  std::string topo;       // remembered routes, JSON of src/topology; "" = none
+  std::map<std::string, BackendMark> backends;  // by backend name
+};
+
+class MetadataStore {
+ public:
+  virtual ~MetadataStore() = default;
+  // State as found at open (before Start).
+  virtual const MetaState& found() const = 0;
+  // epoch + 1, clean = false. Call once, after the files are locked.
+  virtual absl::StatusOr<int64_t> Start() = 0;
+  // No number above upto was handed out before this returns OK. Also stores
+  // confirmed heads. upto never goes down.
+  virtual absl::Status Reserve(int64_t upto, const std::map<std::string, BackendMark>& marks) = 0;
+  virtual absl::Status SetTopology(int64_t version, const std::string& topo) = 0;
+  // Remembers that rev was current at unix_s; ForgetBefore drops older marks.
+  virtual absl::Status MarkTime(int64_t unix_s, int64_t rev) = 0;
+  // Highest remembered rev at or before unix_s; 0 = none.
+  virtual absl::StatusOr<int64_t> RevisionAt(int64_t unix_s) = 0;
+  virtual absl::Status ForgetBefore(int64_t unix_s) = 0;
+  // Orderly end: reserved = rev exactly, clean = true.
+  virtual absl::Status Finish(int64_t rev, const std::map<std::string, BackendMark>& marks) = 0;
+  virtual absl::Status Ping() = 0;
+};
+
+}  // namespace storage
+
+#endif  // LIBSTORAGE_SRC_BACKEND_METADATA_H_
