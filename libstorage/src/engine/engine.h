@@ -21,6 +21,7 @@
 #include "src/base/log.h"
 #include "src/base/status.h"
 #include "src/topology/topology.h"
+#include "src/watch/watch.h"
 
 namespace storage {
 
@@ -39,8 +40,6 @@ struct EngineOptions {
   bool allow_memory = false;      // memory://name endpoints (tests)
   Logger* logger = nullptr;       // outlives the engine; may be null
 };
-
-using ResourceId = int32_t;
 
 // --- writes ---
 struct WriteResult {
@@ -83,35 +82,6 @@ struct ReadHeader {
   bool more = false;
   int64_t remaining = 0;  // -1 = not asked or not known
   int64_t floor = 0;      // with COMPACTED: oldest readable revision
-};
-
-// --- watches ---
-struct Event {
-  int64_t rev = 0;
-  ChangeKind kind = ChangeKind::kCreate;
-  ResourceId resource = -1;
-  std::string key;
-  Blob value;  // absent for deletes and expiries
-  Blob prev;   // absent for creates
-};
-using EventPtr = std::shared_ptr<const Event>;
-
-struct WatchBatch {
-  std::vector<EventPtr> events;  // ascending revisions
-  int64_t progress = 0;          // > 0: everything up to here was delivered (after the events)
-  bool more = false;             // call Next again without waiting
-  absl::Status end;              // not OK: the watch ended (COMPACTED, SLOW_CONSUMER, UNAVAILABLE, CANCELLED)
-};
-
-class Watch {
- public:
-  virtual ~Watch() = default;  // stops it; WatchReady is not called after the destructor returns
-  // Never blocks on a database: catch-up reads run on the engine's threads.
-  // An empty batch means: wait for the next ready callback.
-  virtual WatchBatch Next(int64_t max_events, int64_t max_bytes) = 0;
-  // Asks for a progress mark at least as high as any revision acknowledged or
-  // listed before this call.
-  virtual void RequestProgress() = 0;
 };
 
 class Engine {
