@@ -1,0 +1,99 @@
+#include "src/backend/checks.h"
+
+#include <random>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+
+namespace storage {
+namespace {
+
+absl::Status Invalid(std::string message, const std::string& backend) {
+  return MakeStatus(Code::kInvalid, std::move(message), backend);
+}
+
+}  // namespace
+
+absl::Status CheckMutations(absl::Span<const Mutation> mutations, int64_t head,
+                            const std::string& backend) {
+  absl::flat_hash_set<std::string_view> keys;
+  keys.reserve(mutations.size());
+  int64_t last = head;
+  for (const Mutation& m : mutations) {
+    if (m.rev <= last) {
+      return Invalid(absl::StrCat("a batch must have ascending revisions above the head: ", m.rev,
+                                  " follows ", last),
+                     backend);
+    }
+    last = m.rev;
+    if (m.key.empty() || m.collection.empty() || !m.key.starts_with(m.collection)) {
+      return Invalid("a collection must be a prefix of its keys, and neither may be empty",
+                     backend);
+    }
+    if (!keys.insert(m.key).second) {
+      return Invalid(absl::StrCat("a batch may hold one operation per key: the key of revision ",
+                                  m.rev, " occurs twice"),
+                     backend);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBatchRange(int64_t lowest, int64_t highest, int64_t first, int64_t last,
+                             const std::string& backend) {
+  const bool covers = highest == 0 || (first <= lowest && highest <= last);
+  if (first > 0 && first <= last && covers) return absl::OkStatus();
+  return Invalid(absl::StrCat("the batch does not fit the revisions ", first, " to ", last),
+                 backend);
+}
+
+absl::Status CheckReadRevision(const Lane& lane, int64_t rev, const std::string& backend) {
+  if (rev == 0) return absl::OkStatus();
+  if (rev < lane.floor) {
+    return MakeStatus(Code::kCompacted,
+                      absl::StrCat("revision ", rev, " is below the floor ", lane.floor), backend);
+  }
+  if (rev > lane.head) {
+    return Invalid(absl::StrCat("revision ", rev, " is above the head ", lane.head), backend);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckEventsAfter(const Lane& lane, int64_t after, const std::string& backend) {
+  if (after >= lane.floor) return absl::OkStatus();
+  return MakeStatus(
+      Code::kCompacted,
+      absl::StrCat("events after revision ", after, " are gone: the floor is ", lane.floor),
+      backend);
+}
+
+absl::Status CheckJump(const Lane& lane, int64_t jump_to, const std::string& backend) {
+  if (jump_to == 0 || jump_to > lane.head) return absl::OkStatus();
+  return Invalid(
+      absl::StrCat("a new epoch must start above the head ", lane.head, ", not at ", jump_to),
+      backend);
+}
+
+absl::Status GuardRefused(const Lane& found, const LaneOwner& owner, const std::string& backend) {
+  std::string why;
+  if (found.m_id != owner.m_id) {
+    why = absl::StrCat("it belongs to the metadata store '", found.m_id, "', not to '", owner.m_id,
+                       "'");
+  } else if (found.epoch != owner.epoch) {
+    why = absl::StrCat("it is in epoch ", found.epoch, ", not ", owner.epoch);
+  } else if (found.gen != owner.gen) {
+    why = absl::StrCat("it is at topology version ", found.gen, ", not ", owner.gen);
+  } else {
+    why = absl::StrCat("its head moved to ", found.head);
+  }
+  return MakeStatus(Code::kBusy, absl::StrCat("lane guard: ", why), backend);
+}
+
+std::string RandomIdentity() {
+  std::random_device device;
+  std::string id;
+  for (int i = 0; i < 4; ++i) absl::StrAppend(&id, absl::Hex(device(), absl::kZeroPad8));
+  return id;
+}
+
+}  // namespace storage

@@ -1,0 +1,37 @@
+// What every backend checks in the same way before it touches its database,
+// with the same codes and messages. Pure functions: thread-safe.
+#ifndef LIBSTORAGE_SRC_BACKEND_CHECKS_H_
+#define LIBSTORAGE_SRC_BACKEND_CHECKS_H_
+
+#include <string>
+
+#include "absl/types/span.h"
+#include "src/backend/backend.h"
+
+namespace storage {
+
+// INVALID unless revisions ascend above head, no key occurs twice, and every
+// key and collection is not empty, the collection a prefix of the key.
+absl::Status CheckMutations(absl::Span<const Mutation> mutations, int64_t head,
+                            const std::string& backend);
+
+// INVALID unless [first, last] covers the mutations of the batch, whose lowest
+// and highest revisions are given (0 = there are none).
+absl::Status CheckBatchRange(int64_t lowest, int64_t highest, int64_t first, int64_t last,
+                             const std::string& backend);
+
+// COMPACTED when rev is below the floor, INVALID when it is above head; 0 is latest.
+absl::Status CheckReadRevision(const Lane& lane, int64_t rev, const std::string& backend);
+absl::Status CheckEventsAfter(const Lane& lane, int64_t after, const std::string& backend);
+
+absl::Status CheckJump(const Lane& lane, int64_t jump_to, const std::string& backend);
+
+// BUSY, naming what the guard found instead of what it expected.
+absl::Status GuardRefused(const Lane& found, const LaneOwner& owner, const std::string& backend);
+
+// 16 random bytes as hex: identities of backends and metadata stores.
+std::string RandomIdentity();
+
+}  // namespace storage
+
+#endif  // LIBSTORAGE_SRC_BACKEND_CHECKS_H_

@@ -1,0 +1,66 @@
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "src/backend/checks.h"
+#include "src/backend/memory/memory.h"
+
+namespace storage {
+namespace {
+
+class MemoryMetadata : public MetadataStore {
+ public:
+  MemoryMetadata() { found_.m_id = RandomIdentity(); }
+
+  const MetaState& found() const override { return found_; }
+
+  absl::StatusOr<int64_t> Start() override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return ++epoch_;
+  }
+  // What is only read back at the next open need not be kept.
+  absl::Status Reserve(int64_t upto, const std::map<std::string, BackendMark>& marks) override {
+    return absl::OkStatus();
+  }
+  absl::Status SetTopology(int64_t version, const std::string& topo) override {
+    return absl::OkStatus();
+  }
+  absl::Status Finish(int64_t rev, const std::map<std::string, BackendMark>& marks) override {
+    return absl::OkStatus();
+  }
+
+  absl::Status MarkTime(int64_t unix_s, int64_t rev) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    clock_[unix_s] = rev;
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<int64_t> RevisionAt(int64_t unix_s) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    int64_t highest = 0;
+    for (const auto& [when, rev] : clock_) {
+      if (when <= unix_s) highest = std::max(highest, rev);
+    }
+    return highest;
+  }
+
+  absl::Status ForgetBefore(int64_t unix_s) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    clock_.erase(clock_.begin(), clock_.lower_bound(unix_s));
+    return absl::OkStatus();
+  }
+
+  absl::Status Ping() override { return absl::OkStatus(); }
+
+ private:
+  std::mutex mutex_;
+  MetaState found_;
+  int64_t epoch_ = 0;
+  std::map<int64_t, int64_t> clock_;  // Unix seconds -> revision
+};
+
+}  // namespace
+
+std::unique_ptr<MetadataStore> NewMemoryMetadata() { return std::make_unique<MemoryMetadata>(); }
+
+}  // namespace storage
