@@ -1,0 +1,77 @@
+# The verbs of this repository. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# Go and other tools that build/deps.sh had to fetch come first.
+export PATH := $(CURDIR)/out/tools/bin:$(CURDIR)/out/tools/go/bin:$(PATH)
+export GOFLAGS ?= -buildvcs=false
+JOBS ?= $(shell nproc)
+ONLY ?=
+runner = cd tests/run && go build -o ../../out/tests-run . && cd ../.. && out/tests-run
+
+.PHONY: help
+help: ## This list
+	@echo "usage: make VERB"
+	grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+	echo "variables: RUN_DIR RUN_PORT TOPOLOGY (run); ONLY=\"suite...\" SEED FUZZ_SECONDS (test, test-full); JOBS"
+
+.PHONY: run
+run: ## Build what is missing and run a control plane in the foreground (Ctrl-C stops it)
+	@exec build/run/run.sh
+
+.PHONY: deps
+deps: ## Install the packages and tools that building and testing need
+	@build/deps.sh
+
+.PHONY: test
+test: deps ## Every suite, seeded samples of the long ones; last line: N passed, N failed, N skipped
+	@mkdir -p out; $(runner) -class sample -only "$(ONLY)"
+
+.PHONY: test-full
+test-full: deps ## Every suite in full length; finished suites of unchanged content are not run again
+	@mkdir -p out; $(runner) -class full -resume -only "$(ONLY)"
+
+.PHONY: suites
+suites: ## What `make test` and `make test-full` run
+	@mkdir -p out; $(runner) -list; echo; echo "in test-full:"; out/tests-run -class full -list
+
+.PHONY: bench
+bench: deps ## Measure beside etcd3 + etcd; writes tests/bench/last.json
+	@exec tests/bench/run.sh
+
+.PHONY: lint
+lint: ## Formatting, vet, shellcheck, layers
+	@tests/run/lint.sh all
+	cd tests/layers && go test .
+
+.PHONY: tidy
+tidy: ## clang-tidy over all C++ (minutes)
+	@tests/run/lint.sh tidy
+
+.PHONY: format
+format: ## Rewrite C++ and Go sources in the house style
+	@tests/run/lint.sh format
+
+.PHONY: build
+build: deps library ## Build libstorage, stgctl and the Kubernetes binaries
+	@build/kube/build.sh
+	echo "built: out/release (library, stgctl), out/kube/$${KUBE_VERSION:-v1.32.0}/bin (Kubernetes)"
+
+.PHONY: library
+library: ## Build libstorage and stgctl alone (out/release)
+	@mkdir -p out; cmake --preset release >out/configure.log 2>&1 || { cat out/configure.log; exit 1; }
+	cmake --build --preset release -j $(JOBS)
+
+.PHONY: dist
+dist: library ## libstorage.so, header and .pc file, and stgctl, in dist/
+	@rm -rf dist && cmake --install out/release --prefix "$(CURDIR)/dist" --component dist >/dev/null
+	find dist -type f -o -type l | sort
+
+.PHONY: clean
+clean: ## Remove what was built (run/ with your data stays)
+	@rm -rf out dist
+	echo "removed out/ and dist/; run/ is left alone"

@@ -1,0 +1,3 @@
+module github.com/libstorage/tests/run
+
+go 1.23.0
