@@ -23,7 +23,7 @@ struct Resource {
   std::string root;        // storage root, "/registry/"; "/" when the prefix is empty
   std::string key_prefix;  // whole, ends in '/': "/registry/services/specs/"
   bool namespaced = false;
-  bool custom = false;     // a custom resource (CRD)
+  bool custom = false;  // a custom resource (CRD)
 };
 
 enum class EndpointKind { kEtcd, kMysql, kPostgres, kSqlite, kMemory };
@@ -32,12 +32,19 @@ struct Endpoint {
   EndpointKind kind = EndpointKind::kSqlite;
   std::string text;      // as written: may hold a password, never logged
   std::string redacted;  // safe to print
-  std::string path;      // sqlite: file, relative to the working directory; memory: name
+  std::string path;      // sqlite: file as written; memory: name; else hosts and database
   std::map<std::string, std::string> options;  // sqlite/mysql: after '?', keys as written
+  bool has_password = false;
+  bool from_file = false;  // multi://file://; otherwise a password is visible where text came from
 };
 
-struct TlsSettings { std::string ca_file, cert_file, key_file; bool skip_verify = false; };
-struct PoolSettings { int64_t max_idle = 0, max_open = 0, max_life_time_ms = 0, max_idle_life_time_ms = 0; };
+struct TlsSettings {
+  std::string ca_file, cert_file, key_file;
+  bool skip_verify = false;
+};
+struct PoolSettings {  // 0 = the default of the driver
+  int64_t max_idle = 0, max_open = 0, max_life_time_ms = 0, max_idle_life_time_ms = 0;
+};
 struct CompactSettings {  // unset = the default of the engine
   std::optional<int64_t> interval_ms, timeout_ms, min_retain, batch_size;
   std::optional<double> interval_jitter;  // fraction of the interval, 0..1
@@ -49,12 +56,12 @@ struct Rule {
   std::string name;
   Policy policy = Policy::kPrefix;
   Endpoint endpoint;
-  int line = 0, column = 0;  // of the rule in the file, from 1
-  std::string prefix;               // kPrefix, kRegexp (an expression there)
-  std::string key;                  // kRegexp
-  std::string ns;                   // kNamespace
-  std::vector<std::string> kinds;   // kNamespace
-  std::string group, kind;          // kCustomResource
+  int line = 0, column = 0;        // of the rule in the file, from 1
+  std::string prefix;              // kPrefix, kRegexp (an expression there)
+  std::string key;                 // kRegexp
+  std::string ns;                  // kNamespace
+  std::vector<std::string> kinds;  // kNamespace; empty = all
+  std::string group, kind;         // kCustomResource
   TlsSettings tls;
   PoolSettings pool;
   CompactSettings compact;
@@ -82,6 +89,19 @@ absl::StatusOr<Topology> LoadTopology(const std::string& path);
 // multi://file:///path, a file of mode 0600).
 absl::StatusOr<Endpoint> ParseEndpoint(std::string_view text);
 
+// Equal for two endpoints that are the same database, however each is written
+// (options, credentials, "./a" and "a"). Holds no password.
+std::string EndpointIdentity(const Endpoint& endpoint);
+
+// The rules as far as one resource is concerned: what does not depend on the
+// key is decided once. For the path of every request. Must not outlive its Router.
+class ResourceRoute {
+ public:
+  virtual ~ResourceRoute() = default;
+  virtual const std::vector<int>& reach() const = 0;
+  virtual int Route(std::string_view key) const = 0;
+};
+
 // First match wins. Backends are numbered by rule; rules.size() is the default.
 class Router {
  public:
@@ -92,8 +112,11 @@ class Router {
   // empty; a superset when a rule's reach can't be decided for all keys.
   virtual std::vector<int> Reach(const Resource& resource) const = 0;
   virtual int Route(const Resource& resource, std::string_view key) const = 0;
+  // The same answers as Reach and Route for this resource.
+  virtual std::unique_ptr<const ResourceRoute> Bind(const Resource& resource) const = 0;
   // One sentence a rule up to the match: why it did not or did match.
-  virtual std::vector<std::string> Explain(const Resource& resource, std::string_view key) const = 0;
+  virtual std::vector<std::string> Explain(const Resource& resource,
+                                           std::string_view key) const = 0;
 };
 
 }  // namespace storage
