@@ -33,6 +33,7 @@ check_files() {
   local name word
   diff <(listed "$patches/series" | sort) <(cd "$patches" && printf '%s\n' ./*.patch | sed 's/^..//' | sort) >/dev/null ||
     die "$patches/series does not list exactly the *.patch files beside it"
+  listed "$patches/series" | sort -C || die "$patches/series is not in the order of the numbers"
   while read -r name; do
     for word in '^Subject: ' '^Why: ' '^How it differs from upstream: ' '^Can be dropped when: '; do
       grep -q "$word" "$patches/$name" || die "patch $name has no line that begins '${word#^}'"
@@ -100,14 +101,22 @@ update_lock() {
   say "locked: $new"
 }
 
-# unit_tests DIR: upstream's own tests of the packages that the series touches, and ours of the hooks.
+# go_test DIR PACKAGE...: quiet but for failures, and without the servers' own logs.
+go_test() {
+  local dir=$1
+  shift
+  (cd "$dir" && GOFLAGS='-mod=mod -trimpath' GOWORK=off go test -count=1 "$@") 2>&1 | grep -vE '^[IWE][0-9]{4} |no test files' >&2
+}
+
+# unit_tests DIR: upstream's own tests of the packages that the series touches, with
+# nothing registered; then ours of the hooks, in a program of their own.
 unit_tests() {
-  local packages
+  local packages hooks=pkg/server/options/hooktest
   mapfile -t packages < <(listed "$patches/allowed-paths" | sed "s#^$apiserver_path/#./#; s#/[^/]*\$##" | sort -u)
-  cp "$root/build/kube/hooks_test.go" "$1/pkg/server/options/registered_backend_test.go"
-  say "unit tests: ${packages[*]}"
-  (cd "$1" && GOFLAGS='-mod=mod -trimpath' GOWORK=off go test -count=1 "${packages[@]}") >&2 ||
-    die "upstream's unit tests fail in the patched tree"
+  go_test "$1" "${packages[@]}" || die "upstream's unit tests fail in the patched tree"
+  mkdir "$1/$hooks"
+  cp "$root/build/kube/hooks_test.go" "$1/$hooks"
+  go_test "$1" "./$hooks" || die "the tests of the hooks fail"
 }
 
 work=$(mktemp -d)
