@@ -1,0 +1,195 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// A change is decoded once, not once per watch, and not at all when the writer
+// has decoded it for its own response. What is kept here belongs to one Store,
+// so to one codec, transformer and versioner. Kept objects are read only: who
+// hands one out hands out a copy.
+
+// side tells the object after a change from the one before.
+type side uint8
+
+const (
+	sideNew side = iota
+	sideOld      // at the revision of the change
+)
+
+// decodeKey names an object: a revision belongs to one change of one key.
+type decodeKey struct {
+	rev  int64
+	side side
+}
+
+// What is kept is wanted for as long as watches differ in how far they are.
+const (
+	keepEntries = 2048
+	keepBytes   = 8 << 20 // of encoded objects
+	keepTime    = 2 * time.Second
+)
+
+// maxDecodeWait bounds how long a watch waits for another one's decoding: it is
+// caller's code, which may itself wait for this watch.
+const maxDecodeWait = 20 * time.Millisecond
+
+// decoded is an object and whether the holder may change it.
+type decoded struct {
+	obj   runtime.Object
+	owned bool
+}
+
+type decodeCache struct {
+	mu      sync.Mutex
+	entries map[decodeKey]*decodeEntry
+	queue   []*decodeEntry // oldest first; may hold entries that were dropped
+	bytes   int
+	sweeper *time.Timer // runs while there are entries
+}
+
+type decodeEntry struct {
+	key   decodeKey
+	size  int
+	born  time.Time
+	ready chan struct{} // closed when obj is final; nil for a published object
+	obj   runtime.Object
+}
+
+// publish keeps what the writer has decoded.
+func (c *decodeCache) publish(rev int64, side side, obj runtime.Object, size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := decodeKey{rev, side}
+	if c.entries[key] == nil {
+		c.insert(&decodeEntry{key: key, size: size, obj: obj})
+	}
+}
+
+// get returns the object of key, decoding it if nobody has. What was decoded
+// here is kept for others if keep says that there are any.
+func (c *decodeCache) get(ctx context.Context, key decodeKey, size int, keep bool,
+	decode func() (runtime.Object, error)) (decoded, error) {
+	c.mu.Lock()
+	e := c.entries[key]
+	if e == nil && keep {
+		e = &decodeEntry{key: key, size: size, ready: make(chan struct{})}
+		c.insert(e)
+		c.mu.Unlock()
+		return c.fill(e, decode)
+	}
+	c.mu.Unlock()
+	if e != nil && e.wait(ctx) {
+		decodeHits.Inc()
+		return decoded{obj: e.obj}, nil
+	}
+	decodeMisses.Inc()
+	obj, err := decode()
+	return decoded{obj, true}, err
+}
+
+// fill decodes for an entry that others may wait for.
+func (c *decodeCache) fill(e *decodeEntry, decode func() (runtime.Object, error)) (decoded, error) {
+	decodeMisses.Inc()
+	defer func() {
+		close(e.ready)
+		if e.obj == nil { // failed: each watch finds out for itself
+			c.drop(e)
+		}
+	}()
+	obj, err := decode()
+	if err != nil {
+		return decoded{}, err
+	}
+	e.obj = obj
+	return decoded{obj: obj}, nil
+}
+
+// wait tells whether the entry has got its object.
+func (e *decodeEntry) wait(ctx context.Context) bool {
+	if e.ready == nil {
+		return true
+	}
+	select {
+	case <-e.ready:
+		return e.obj != nil
+	default:
+	}
+	timer := time.NewTimer(maxDecodeWait)
+	defer timer.Stop()
+	select {
+	case <-e.ready:
+		return e.obj != nil
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// insert is called with the lock held.
+func (c *decodeCache) insert(e *decodeEntry) {
+	if c.entries == nil {
+		c.entries = map[decodeKey]*decodeEntry{}
+	}
+	e.born = time.Now()
+	c.entries[e.key] = e
+	c.queue = append(c.queue, e)
+	c.bytes += e.size
+	c.evict(e.born)
+	if c.sweeper == nil {
+		c.sweeper = time.AfterFunc(keepTime, c.sweep)
+	}
+}
+
+// evict is called with the lock held.
+func (c *decodeCache) evict(now time.Time) {
+	n := 0
+	for n < len(c.queue) && (len(c.queue)-n > keepEntries || c.bytes > keepBytes || now.Sub(c.queue[n].born) > keepTime) {
+		e := c.queue[n]
+		c.queue[n] = nil
+		c.bytes -= e.size
+		if c.entries[e.key] == e {
+			delete(c.entries, e.key)
+		}
+		n++
+	}
+	c.queue = c.queue[n:]
+}
+
+// sweep forgets what is old when no more comes in.
+func (c *decodeCache) sweep() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.evict(time.Now())
+	if c.sweeper == nil {
+		return
+	}
+	if len(c.queue) == 0 {
+		c.queue, c.sweeper = nil, nil
+		return
+	}
+	c.sweeper.Reset(keepTime)
+}
+
+func (c *decodeCache) drop(e *decodeEntry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.entries[e.key] == e {
+		delete(c.entries, e.key)
+	}
+}
+
+// clear forgets everything.
+func (c *decodeCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sweeper != nil {
+		c.sweeper.Stop()
+		c.sweeper = nil
+	}
+	c.entries, c.queue, c.bytes = nil, nil, 0
+}
