@@ -101,6 +101,9 @@ bool SplitHostPort(std::string_view text, std::string* host, std::string* port) 
 absl::Status ParseOptions(std::string_view query, const std::string& form, Endpoint* endpoint,
                           std::string* redacted) {
   int number = 0;
+  // What follows a secret may be the rest of it, behind a "&" that was not
+  // written as %26: nothing of it is shown.
+  bool hidden = false;
   while (!query.empty()) {
     std::string_view item = query.substr(0, query.find('&'));
     query.remove_prefix(std::min(query.size(), item.size() + 1));
@@ -122,10 +125,11 @@ absl::Status ParseOptions(std::string_view query, const std::string& form, Endpo
       return EndpointError(
           absl::StrCat("option ", number, " after \"?\" was given before; write each option once"));
     }
-    bool secret = LooksSecret(name);
     endpoint->has_password = endpoint->has_password || IsPassword(name);
+    if (hidden) continue;
+    hidden = LooksSecret(name);
     absl::StrAppend(redacted, redacted->empty() ? "?" : "&", name, "=",
-                    secret ? "***" : std::string(item.substr(equals + 1)));
+                    hidden ? "***" : std::string(item.substr(equals + 1)));
   }
   return absl::OkStatus();
 }

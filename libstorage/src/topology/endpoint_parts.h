@@ -20,8 +20,8 @@ absl::Status ParsePostgres(std::string_view rest, Endpoint* endpoint);
 absl::Status ParseSqlite(std::string_view rest, Endpoint* endpoint);
 absl::Status ParseMemory(std::string_view rest, Endpoint* endpoint);
 
-// "a=1&b=2" into options, values percent-decoded, and the same text with the
-// values of secret-looking options replaced into *redacted ("?..." or "").
+// "a=1&b=2" into options, values percent-decoded, and the same text up to the
+// first secret-looking option, whose value is replaced, into *redacted ("?..." or "").
 absl::Status ParseOptions(std::string_view query, const std::string& form, Endpoint* endpoint,
                           std::string* redacted);
 

@@ -74,10 +74,15 @@ void Fields::Take(const YAML::Node& key, const YAML::Node& value,
 }
 
 void Fields::Unknown(Mark mark, const std::string& name, const std::vector<std::string>& known) {
+  if (name == "<<") {
+    out_->Error(mark, "YAML merge keys (<<) are not supported; write the fields out");
+    return;
+  }
   std::string message =
       absl::StrCat("unknown field ", IsPlainWord(name) ? Quote(name) : "name", " in ", what_);
   std::string nearest = Nearest(name, known);
   if (!nearest.empty()) {
+    suggested_.insert(nearest);
     absl::StrAppend(&message, "; did you mean \"", nearest, "\"?");
   } else {
     absl::StrAppend(&message, "; known fields are ", JoinNames(known));

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ class Fields {
   bool ok() const { return ok_; }
   Mark place() const { return place_; }  // of the mapping, for what is missing in it
   bool Has(const std::string& name) const { return items_.count(name) > 0; }
+  // Not there, and no misspelt field was reported that means it.
+  bool Lacks(const std::string& name) const { return !Has(name) && suggested_.count(name) == 0; }
   Mark KeyMark(const std::string& name) const { return items_.at(name).key; }
   Mark ValueMark(const std::string& name) const;
   const YAML::Node& Value(const std::string& name) const { return items_.at(name).value; }
@@ -56,6 +59,7 @@ class Fields {
   std::string what_;
   DiagnosticList* out_;
   std::map<std::string, Item> items_;
+  std::set<std::string> suggested_;
 };
 
 }  // namespace storage

@@ -100,11 +100,10 @@ void ParseDocuments(const std::vector<YAML::Node>& documents, std::vector<Parsed
   Fields top(documents[0], MarkOf(documents[0]), "the file", {"backends"},
              "backends: with a list of rules", out);
   if (!top.ok()) return;
-  if (!top.Has("backends")) {
+  if (top.Lacks("backends")) {
     out->Error(top.place(), absl::StrCat("the field \"backends\" is missing; ", kHowToBegin));
-    return;
   }
-  ParseBackends(top, rules, out);
+  if (top.Has("backends")) ParseBackends(top, rules, out);
 }
 
 absl::StatusOr<Topology> ParseOrThrow(std::string_view yaml, DiagnosticList* out) {

@@ -13,13 +13,12 @@ bool IsReserved(const std::string& name) { return name == "default" || name == "
 void ParseName(const Fields& fields, const std::optional<std::string>& inner, bool inner_given,
                Mark inner_mark, ParsedRule* parsed, DiagnosticList* out) {
   std::optional<std::string> outer = fields.Text("name", "my-backend");
-  bool outer_given = fields.Has("name");
   if (outer.has_value() && inner.has_value() && *outer != *inner) {
     out->Error(inner_mark,
                absl::StrCat("the rule has two different names (the other on line ",
                             fields.ValueMark("name").line, "); keep the one beside \"endpoint\""));
   }
-  if (!outer_given && !inner_given) {
+  if (fields.Lacks("name") && !inner_given) {
     out->Error(fields.place(),
                "the rule has no name; add name: beside \"endpoint\", like name: my-backend");
   }
@@ -41,11 +40,10 @@ void ParseName(const Fields& fields, const std::optional<std::string>& inner, bo
 }
 
 void ParseRuleEndpoint(const Fields& fields, ParsedRule* parsed, DiagnosticList* out) {
-  if (!fields.Has("endpoint")) {
+  if (fields.Lacks("endpoint")) {
     out->Error(fields.place(),
                "the rule has no endpoint; add endpoint: with http://, https://, mysql://, "
                "postgres:// or sqlite://");
-    return;
   }
   std::optional<std::string> text = fields.Text("endpoint", "sqlite://./db/name.db");
   if (!text.has_value()) return;

@@ -40,7 +40,7 @@ std::string WithoutRoot(std::string_view text) {
 
 void CheckPrefix(const Fields& fields, Rule* rule, DiagnosticList* out) {
   std::optional<std::string> text = fields.Text("prefix", "pods");
-  if (!fields.Has("prefix")) {
+  if (fields.Lacks("prefix")) {
     out->Error(fields.place(), "the policy \"prefix\" has no \"prefix\"; write prefix: pods");
   }
   if (!text.has_value()) return;
@@ -77,7 +77,7 @@ void CheckPattern(const Fields& fields, const char* field, const std::string& te
 void CheckRegexp(const Fields& fields, Rule* rule, DiagnosticList* out) {
   std::optional<std::string> prefix = fields.Text("prefix", "^(pods|secrets)$");
   std::optional<std::string> key = fields.Text("key", "^pods/team-");
-  if (!fields.Has("prefix") && !fields.Has("key")) {
+  if (fields.Lacks("prefix") && fields.Lacks("key")) {
     out->Error(fields.place(),
                "the policy \"regexp\" has neither \"prefix\" nor \"key\"; write prefix: with an "
                "expression for the resource, or key: with one for the whole key");
@@ -90,7 +90,7 @@ void CheckRegexp(const Fields& fields, Rule* rule, DiagnosticList* out) {
 
 void CheckNamespace(const Fields& fields, Rule* rule, DiagnosticList* out) {
   std::optional<std::string> text = fields.Text("namespace", "kube-system");
-  if (!fields.Has("namespace")) {
+  if (fields.Lacks("namespace")) {
     out->Error(fields.place(),
                "the policy \"namespace\" has no \"namespace\"; write namespace: kube-system");
   }
@@ -113,7 +113,7 @@ void CheckNamespace(const Fields& fields, Rule* rule, DiagnosticList* out) {
 
 void CheckCustomResource(const Fields& fields, Rule* rule, DiagnosticList* out) {
   std::optional<std::string> group = fields.Text("group", "stable.example.com");
-  if (!fields.Has("group")) {
+  if (fields.Lacks("group")) {
     out->Error(fields.place(),
                "the policy \"customresource\" has no \"group\"; write group: stable.example.com");
   }
@@ -126,7 +126,7 @@ void CheckCustomResource(const Fields& fields, Rule* rule, DiagnosticList* out) 
                             " is not the name of one API group; write it without "
                             "version and \"*\", like group: stable.example.com"));
   }
-  if (rule->kind.find_first_of("/ *") != std::string::npos) {
+  if (rule->kind.find_first_of("./ *") != std::string::npos) {
     out->Error(fields.ValueMark("kind"),
                absl::StrCat(Quote(rule->kind),
                             " is not the name of one kind; write the plural resource name like "
@@ -143,9 +143,12 @@ std::vector<std::string> PolicyNames() {
 // The one policy of the rule; every other one is reported. null: none.
 const PolicyForm* ChoosePolicy(const Fields& rule_fields, DiagnosticList* out) {
   std::vector<const PolicyForm*> given;
+  bool misspelt = false;
   for (const PolicyForm& form : Forms()) {
     if (rule_fields.Has(form.name)) given.push_back(&form);
+    misspelt = misspelt || (!rule_fields.Has(form.name) && !rule_fields.Lacks(form.name));
   }
+  if (given.empty() && misspelt) return nullptr;
   if (given.empty()) {
     out->Error(rule_fields.place(), absl::StrCat("the rule has no policy; add exactly one of ",
                                                  JoinNames(PolicyNames(), "or")));
