@@ -30,15 +30,15 @@ struct EngineOptions {
   std::string topology_text;      // used instead of the path when not empty (tests)
   std::string default_endpoint;   // "" = sqlite://./libstorage.db; `multi://` accepted
   std::string metadata_endpoint;  // "" = SQLite file beside the default database ("<file>.meta")
-  int64_t history_ms = 4 * 3600 * 1000;  // REVISION_MAPPER_HISTORY; 0 = never compact
+  int64_t history_ms = 4 * 3600 * 1000;      // REVISION_MAPPER_HISTORY; 0 = never compact
   int64_t history_bytes = int64_t{2} << 30;  // cap per backend, overrides the age
   int64_t max_value_bytes = 1536 * 1024;
   int64_t max_key_bytes = 1024;
   int64_t ring_bytes = int64_t{32} << 20;  // recent events kept in memory, per backend
   int64_t slow_sql_ms = 0;
-  bool restored = false;          // operator says: files come from a backup -> new epoch
-  bool allow_memory = false;      // memory://name endpoints (tests)
-  Logger* logger = nullptr;       // outlives the engine; may be null
+  bool restored = false;      // operator says: files come from a backup -> new epoch
+  bool allow_memory = false;  // memory://name endpoints (tests)
+  Logger* logger = nullptr;   // outlives the engine; may be null
 };
 
 // --- writes ---
@@ -59,25 +59,25 @@ struct WriteOp {
   Verb verb = Verb::kPut;
   ResourceId resource = 0;
   std::string key;
-  Blob value;           // put
-  std::string attrs;    // put; row codec
-  int64_t expected = 0; // mod revision; 0 = must not exist (put); kAnyRevision = whatever is there
+  Blob value;            // put
+  std::string attrs;     // put; row codec
+  int64_t expected = 0;  // mod revision; 0 = must not exist (put); kAnyRevision = whatever is there
   int64_t expected_expiry_ms = -1;  // >= 0: must match too (reaper)
-  int64_t ttl_ms = 0;   // put; 0 = never expires
-  int64_t deadline_ms = 0;  // steady clock, 0 = none: not started by then -> DEADLINE
+  int64_t ttl_ms = 0;               // put; 0 = never expires
+  int64_t deadline_ms = 0;          // steady clock, 0 = none: not started by then -> DEADLINE
   std::atomic<bool> cancelled{false};
   std::function<void(WriteResult&&)> done;  // exactly once
 };
 
 // --- reads ---
 struct ReadOptions {
-  int64_t revision = 0;   // 0 = latest
-  bool exact = false;     // at revision; otherwise revision is a minimum
-  int64_t limit = 0;      // list; 0 = all
+  int64_t revision = 0;         // 0 = latest
+  bool exact = false;           // at revision; otherwise revision is a minimum
+  int64_t limit = 0;            // list; 0 = all
   bool want_remaining = false;  // list with a limit: count what follows
 };
 struct ReadHeader {
-  int64_t revision = 0;   // resource version of the answer
+  int64_t revision = 0;  // resource version of the answer
   int64_t rows = 0;
   bool more = false;
   int64_t remaining = 0;  // -1 = not asked or not known

@@ -29,7 +29,7 @@ struct WatchBatch {
   std::vector<EventPtr> events;  // ascending revisions
   int64_t progress = 0;          // > 0: everything up to here was delivered (after the events)
   bool more = false;             // call Next again without waiting
-  absl::Status end;              // not OK: the watch ended (COMPACTED, SLOW_CONSUMER, UNAVAILABLE, CANCELLED)
+  absl::Status end;  // not OK: the watch ended (COMPACTED, SLOW_CONSUMER, UNAVAILABLE, CANCELLED)
 };
 
 class Watch {

@@ -1,0 +1,96 @@
+#include "src/engine/backends.h"
+
+#include "absl/strings/str_cat.h"
+#include "src/backend/memory/memory.h"
+#include "src/backend/sqlite/sqlite.h"
+
+namespace storage {
+namespace {
+
+absl::Status NotBuilt(const std::string& name, const Endpoint& endpoint) {
+  return MakeStatus(
+      Code::kUnimplemented,
+      absl::StrCat("endpoint ", endpoint.redacted, ": ", EndpointKindName(endpoint.kind),
+                   " is not supported in this build yet; use a sqlite:// endpoint"),
+      name);
+}
+
+absl::Status NoMemory(const std::string& name) {
+  return MakeStatus(Code::kInvalid,
+                    "memory:// endpoints keep nothing and are for tests only; use sqlite://", name);
+}
+
+SqliteOptions ToSqlite(const std::string& name, const Endpoint& endpoint,
+                       const EngineOptions& options) {
+  SqliteOptions out;
+  out.name = name;
+  out.path = endpoint.path;
+  out.options = endpoint.options;
+  out.slow_sql_ms = options.slow_sql_ms;
+  out.logger = options.logger;
+  return out;
+}
+
+}  // namespace
+
+const char* EndpointKindName(EndpointKind kind) {
+  switch (kind) {
+    case EndpointKind::kEtcd:
+      return "etcd";
+    case EndpointKind::kMysql:
+      return "mysql";
+    case EndpointKind::kPostgres:
+      return "postgres";
+    case EndpointKind::kSqlite:
+      return "sqlite";
+    case EndpointKind::kMemory:
+      return "memory";
+  }
+  return "unknown";
+}
+
+absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const std::string& name,
+                                                     const Endpoint& endpoint,
+                                                     const EngineOptions& options) {
+  if (endpoint.kind == EndpointKind::kSqlite) {
+    return OpenSqliteBackend(ToSqlite(name, endpoint, options));
+  }
+  if (endpoint.kind == EndpointKind::kMemory) {
+    if (!options.allow_memory) return NoMemory(name);
+    return NewMemoryBackend(name);
+  }
+  return NotBuilt(name, endpoint);
+}
+
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endpoint,
+                                                            const EngineOptions& options) {
+  const std::string name = "metadata";
+  if (endpoint.kind == EndpointKind::kSqlite) {
+    return OpenSqliteMetadata(ToSqlite(name, endpoint, options));
+  }
+  if (endpoint.kind == EndpointKind::kMemory) {
+    if (!options.allow_memory) return NoMemory(name);
+    return NewMemoryMetadata();
+  }
+  return NotBuilt(name, endpoint);
+}
+
+absl::StatusOr<std::unique_ptr<Backend>> OpenForInspection(const std::string& name,
+                                                           const std::string& path) {
+  SqliteOptions options;
+  options.name = name;
+  options.path = path;
+  options.read_only = true;
+  return OpenSqliteBackend(options);
+}
+
+Endpoint DefaultMetadataEndpoint(const Endpoint& default_database) {
+  Endpoint out;
+  out.kind = default_database.kind;
+  out.path = absl::StrCat(default_database.path, ".meta");
+  out.text = absl::StrCat(EndpointKindName(out.kind), "://", out.path);
+  out.redacted = out.text;
+  return out;
+}
+
+}  // namespace storage

@@ -1,0 +1,31 @@
+// The one place of the engine that knows which backends exist.
+#ifndef LIBSTORAGE_SRC_ENGINE_BACKENDS_H_
+#define LIBSTORAGE_SRC_ENGINE_BACKENDS_H_
+
+#include <memory>
+#include <string>
+
+#include "src/backend/backend.h"
+#include "src/backend/metadata.h"
+#include "src/engine/engine.h"
+#include "src/topology/topology.h"
+
+namespace storage {
+
+const char* EndpointKindName(EndpointKind kind);  // "sqlite"
+
+// UNIMPLEMENTED for kinds that this build does not have. where names the rule.
+absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const std::string& name,
+                                                     const Endpoint& endpoint,
+                                                     const EngineOptions& options);
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endpoint,
+                                                            const EngineOptions& options);
+// Read-only, without a lock: to count what an SQLite file holds.
+absl::StatusOr<std::unique_ptr<Backend>> OpenForInspection(const std::string& name,
+                                                           const std::string& path);
+// Where the metadata store is when nothing says so: beside the default database.
+Endpoint DefaultMetadataEndpoint(const Endpoint& default_database);
+
+}  // namespace storage
+
+#endif  // LIBSTORAGE_SRC_ENGINE_BACKENDS_H_

@@ -1,0 +1,281 @@
+#include "src/engine/batch.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "src/engine/lane.h"
+
+namespace storage {
+namespace {
+
+int64_t RandomToken() {
+  std::random_device device;
+  return static_cast<int64_t>((uint64_t{device()} << 30 ^ device()) & ((uint64_t{1} << 61) - 1)) +
+         1;
+}
+
+bool Grows(const WriteOp& op) { return op.verb == WriteOp::Verb::kPut; }
+
+}  // namespace
+
+BatchWriter::BatchWriter(CommitLane* lane) : lane_(lane), next_token_(RandomToken()) {}
+
+void BatchWriter::Execute(Ops ops) {
+  Batch batch;
+  for (std::shared_ptr<WriteOp>& op : ops) {
+    WriteResult refused;
+    if (lane_->Refuse(*op, &refused)) {
+      op->done(std::move(refused));
+    } else {
+      batch.ops.push_back(std::move(op));
+    }
+  }
+  if (batch.ops.empty()) return;
+  const absl::Time begin = absl::Now();
+  if (absl::Status status = Try(&batch); !status.ok()) {
+    batch.txn.reset();
+    lane_->stats_.failures += static_cast<int64_t>(batch.ops.size());
+    AfterError(std::move(batch.ops), status);
+    return;
+  }
+  lane_->SetHealth(absl::OkStatus());
+  ++lane_->stats_.batches;
+  lane_->stats_.operations += static_cast<int64_t>(batch.survivors.size());
+  lane_->stats_.commit_us += absl::ToInt64Microseconds(absl::Now() - begin);
+  Finish(&batch);
+}
+
+absl::Status BatchWriter::Settle() {
+  if (void_to_ > 0) return Fence();
+  return lane_->env_.backend->BeginLane().status();
+}
+
+absl::Status BatchWriter::Try(Batch* batch) {
+  if (void_to_ > 0) {
+    if (absl::Status status = Fence(); !status.ok()) return status;
+  }
+  if (absl::Status status = Open(batch); !status.ok()) return status;
+  batch->decisions = Decide(batch->ops, batch->current);
+  for (size_t i = 0; i < batch->ops.size(); ++i) {
+    if (batch->decisions[i].verdict == Verdict::kSurvives) {
+      batch->survivors.push_back(static_cast<int>(i));
+    }
+  }
+  if (batch->survivors.empty()) {
+    batch->txn.reset();  // nothing to write: no revision is burnt (counterexample 12)
+    return absl::OkStatus();
+  }
+  absl::Status status = WriteSurvivors(batch);
+  if (status.ok()) return CommitAndResolve(batch);
+  batch->txn.reset();
+  // Who took and did not commit voids at once; if even that fails, the next
+  // batch starts with it, and readers of several backends wait until then.
+  if (void_to_ > 0) Fence().IgnoreError();
+  return status;
+}
+
+absl::Status BatchWriter::Open(Batch* batch) {
+  const LaneEnv& env = lane_->env_;
+  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = env.backend->BeginLane();
+  if (!txn.ok()) return txn.status();
+  batch->txn = std::move(*txn);
+  const Lane& row = batch->txn->lane();
+  if (row.m_id != env.owner.m_id || row.epoch != env.owner.epoch || row.gen != env.owner.gen) {
+    return MakeStatus(Code::kUnavailable,
+                      absl::StrCat("another process took this database over (metadata store ",
+                                   row.m_id, ", epoch ", row.epoch, "); stop one of the two"),
+                      env.backend->name());
+  }
+  batch->prev_head = row.head;
+  std::vector<std::string_view> keys;
+  keys.reserve(batch->ops.size());
+  for (const std::shared_ptr<WriteOp>& op : batch->ops) keys.push_back(op->key);
+  batch->current.resize(keys.size());
+  return batch->txn->Read(keys, absl::MakeSpan(batch->current));
+}
+
+absl::Status BatchWriter::WriteSurvivors(Batch* batch) {
+  const LaneEnv& env = lane_->env_;
+  absl::StatusOr<int64_t> first =
+      env.sequencer->Take(env.number, static_cast<int64_t>(batch->survivors.size()));
+  if (!first.ok()) return first.status();
+  batch->first = *first;
+  void_to_ = batch->last();
+  batch->token = next_token_++;
+  const int64_t now_ms = batch->txn->NowMs();
+  int64_t rev = batch->first;
+  for (int i : batch->survivors) {
+    const WriteOp& op = *batch->ops[i];
+    Mutation mutation;
+    mutation.kind = batch->decisions[i].kind;
+    mutation.collection = env.collection(op.resource);
+    mutation.key = op.key;
+    mutation.value = op.value.view();
+    mutation.attrs = op.attrs;
+    mutation.rev = rev++;
+    mutation.expire_at_ms = op.ttl_ms > 0 && Grows(op) ? now_ms + op.ttl_ms : 0;
+    batch->mutations.push_back(mutation);
+  }
+  if (absl::Status status = batch->txn->Apply(batch->mutations, batch->token); !status.ok()) {
+    return status;
+  }
+  return batch->txn->Guard(env.owner, batch->first, batch->last());
+}
+
+absl::Status BatchWriter::CommitAndResolve(Batch* batch) {
+  absl::Status status = batch->txn->Commit();
+  batch->txn.reset();
+  if (status.ok()) {
+    void_to_ = 0;
+    Publish(*batch);
+    return status;
+  }
+  // Fence first: only then does the absence of the token prove anything
+  // (counterexample 9).
+  const bool unknown = ClassOf(CodeOf(status)) == CodeClass::kMaybeCommitted;
+  if (absl::Status fence = Fence(); !fence.ok()) {
+    if (!unknown) return status;
+    return MakeStatus(Code::kOutcomeUnknown,
+                      absl::StrCat("the commit's outcome is not known and could not be resolved: ",
+                                   status.message(), "; then: ", fence.message()),
+                      lane_->env_.backend->name(), DriverCodeOf(status));
+  }
+  if (!unknown) return status;
+  absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = lane_->env_.backend->OpenSnapshot();
+  if (!snapshot.ok()) return status;
+  absl::StatusOr<bool> landed = (*snapshot)->HasToken(batch->token);
+  if (!landed.ok()) return status;
+  if (*landed) {
+    Publish(*batch);
+    return absl::OkStatus();
+  }
+  return MakeStatus(Code::kUnavailable, absl::StrCat("not committed: ", status.message()),
+                    lane_->env_.backend->name(), DriverCodeOf(status));
+}
+
+absl::Status BatchWriter::Fence() {
+  const LaneEnv& env = lane_->env_;
+  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = env.backend->BeginLane();
+  if (!txn.ok()) return txn.status();
+  const int64_t prev_head = (*txn)->lane().head;
+  if (prev_head < lane_->head()) {
+    // Not a crash to repair: acknowledged writes are gone (counterexample 2).
+    return MakeStatus(Code::kCorrupt,
+                      absl::StrCat("the database went back to revision ", prev_head,
+                                   ", but revision ", lane_->head(),
+                                   " was committed: an older copy was put in its place; stop the "
+                                   "server and bring the newer file back"),
+                      env.backend->name());
+  }
+  absl::Status status = (*txn)->Void(env.owner, void_to_);
+  if (status.ok()) status = (*txn)->Commit();
+  if (!status.ok()) return status;
+  const int64_t head = std::max(prev_head, void_to_);
+  void_to_ = 0;
+  lane_->head_.store(head, std::memory_order_release);
+  env.hub->Publish(env.number, prev_head, {}, head,
+                   [&] { env.sequencer->Decide(env.number, head); });
+  return absl::OkStatus();
+}
+
+void BatchWriter::Publish(const Batch& batch) {
+  const LaneEnv& env = lane_->env_;
+  std::vector<EventPtr> events;
+  events.reserve(batch.survivors.size());
+  for (size_t n = 0; n < batch.survivors.size(); ++n) {
+    const int i = batch.survivors[n];
+    const Mutation& mutation = batch.mutations[n];
+    auto event = std::make_shared<Event>();
+    event->rev = mutation.rev;
+    event->kind = mutation.kind;
+    event->resource = batch.ops[i]->resource;
+    event->key = batch.ops[i]->key;
+    if (Grows(*batch.ops[i])) event->value = batch.ops[i]->value;
+    event->prev = batch.current[i].value;
+    events.push_back(std::move(event));
+    if (mutation.expire_at_ms > 0) {
+      const int64_t known = lane_->earliest_expiry_ms_.load();
+      if (known == 0 || mutation.expire_at_ms < known) {
+        lane_->earliest_expiry_ms_.store(mutation.expire_at_ms);
+      }
+    }
+  }
+  const int64_t head = std::max(lane_->head(), batch.last());
+  lane_->head_.store(head, std::memory_order_release);
+  env.hub->Publish(env.number, batch.prev_head, events, head,
+                   [&] { env.sequencer->Decide(env.number, head); });
+}
+
+WriteResult BatchWriter::ResultOf(const Batch& batch, size_t i) const {
+  const Decision& decision = batch.decisions[i];
+  WriteResult result;
+  result.code = decision.code;
+  result.revision = lane_->env_.sequencer->Complete(lane_->env_.number);
+  if (decision.verdict == Verdict::kRefusedLate) {
+    if (decision.code == Code::kNotFound) return result;
+    const auto at = std::lower_bound(batch.survivors.begin(), batch.survivors.end(), decision.on);
+    const Mutation& winner = batch.mutations[at - batch.survivors.begin()];
+    result.current.mod_rev = winner.rev;
+    const bool created = winner.kind == ChangeKind::kCreate;
+    result.current.create_rev = created ? winner.rev : batch.current[decision.on].meta.create_rev;
+    result.current.expire_at_ms = winner.expire_at_ms;
+    result.current_value = batch.ops[decision.on]->value;
+    return result;
+  }
+  result.current = batch.current[i].meta;
+  result.current_value = batch.current[i].value;
+  if (decision.verdict == Verdict::kSurvives) {
+    const auto at =
+        std::lower_bound(batch.survivors.begin(), batch.survivors.end(), static_cast<int>(i));
+    result.revision = batch.mutations[at - batch.survivors.begin()].rev;
+  }
+  return result;
+}
+
+void BatchWriter::Finish(Batch* batch) {
+  Ops later;
+  for (size_t i = 0; i < batch->ops.size(); ++i) {
+    if (batch->decisions[i].verdict == Verdict::kDeferred) {
+      later.push_back(batch->ops[i]);
+      continue;
+    }
+    if (batch->decisions[i].code != Code::kOk) ++lane_->stats_.conflicts;
+    batch->ops[i]->done(ResultOf(*batch, i));
+  }
+  if (!later.empty()) lane_->Requeue(std::move(later));
+}
+
+// One poisoned operation must not fail the others: they are tried again without it.
+void BatchWriter::AfterError(Ops ops, const absl::Status& status) {
+  const Code code = CodeOf(status);
+  const bool outage = code == Code::kUnavailable || code == Code::kOutcomeUnknown ||
+                      code == Code::kReadOnly || code == Code::kCorrupt;
+  if (outage) lane_->SetHealth(status);
+  if (outage || ops.size() == 1) return FailAll(ops, status);
+  if (code != Code::kNoSpace) {
+    for (std::shared_ptr<WriteOp>& op : ops) Execute({std::move(op)});
+    return;
+  }
+  Ops shrinking;
+  Ops growing;
+  for (std::shared_ptr<WriteOp>& op : ops) {
+    (Grows(*op) ? growing : shrinking).push_back(std::move(op));
+  }
+  FailAll(growing, status);
+  if (growing.empty()) return FailAll(shrinking, status);
+  if (!shrinking.empty()) Execute(std::move(shrinking));
+}
+
+void BatchWriter::FailAll(const Ops& ops, const absl::Status& status) {
+  for (const std::shared_ptr<WriteOp>& op : ops) {
+    WriteResult result;
+    result.code = CodeOf(status);
+    result.error = status;
+    op->done(std::move(result));
+  }
+}
+
+}  // namespace storage

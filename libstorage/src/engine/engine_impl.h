@@ -1,0 +1,121 @@
+// Internal to src/engine: the parts of an open engine and how they hang together.
+// open.cc starts it, reads.cc answers, stats.cc reports, housekeeper.cc keeps it.
+#ifndef LIBSTORAGE_SRC_ENGINE_ENGINE_IMPL_H_
+#define LIBSTORAGE_SRC_ENGINE_ENGINE_IMPL_H_
+
+#include <array>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "src/engine/engine.h"
+#include "src/engine/executor.h"
+#include "src/engine/housekeeper.h"
+#include "src/engine/lane.h"
+#include "src/engine/routes.h"
+#include "src/revision/epoch.h"
+#include "src/revision/sequencer.h"
+#include "src/watch/hub.h"
+
+namespace storage {
+
+class EngineImpl : public Engine {
+ public:
+  explicit EngineImpl(const EngineOptions& options) : options_(options) {}
+  ~EngineImpl() override;
+  absl::Status Start();  // open.cc; on an error the object is only good for destruction
+
+  absl::Status Close() override;
+  absl::StatusOr<ResourceId> Register(const Resource& resource) override;
+  void Write(std::shared_ptr<WriteOp> op) override;
+  bool FastGet(ResourceId resource, std::string_view key) const override;
+  absl::Status Get(ResourceId resource, std::string_view key, const ReadOptions& options,
+                   const RowSink& sink, ReadHeader* header) override;
+  absl::Status List(ResourceId resource, const Range& range, const ReadOptions& options,
+                    const RowSink& sink, ReadHeader* header) override;
+  absl::StatusOr<int64_t> Count(ResourceId resource, const Range& range,
+                                ReadHeader* header) override;
+  absl::StatusOr<int64_t> CurrentRevision(ResourceId resource) override;
+  absl::StatusOr<std::unique_ptr<Watch>> StartWatch(ResourceId resource, const Range& range,
+                                                    int64_t after,
+                                                    std::function<void()> ready) override;
+  absl::Status Compact(int64_t rev) override;
+  std::vector<std::string> BackendNames() const override;
+  absl::Status CheckBackend(const std::string& name) override;
+  absl::Status CheckMetadata() override;
+  absl::Status CheckEngine() override;
+  std::string StatsJson() override;
+  std::string LayoutJson() override;
+
+ private:
+  struct Entry {
+    Resource resource;
+    std::vector<int> reach;  // lanes its keys can live in, ascending
+  };
+  struct Part {  // one backend and its lane
+    std::string name;
+    Endpoint endpoint;
+    const Rule* rule = nullptr;  // null = the default database
+    std::unique_ptr<Backend> backend;
+    std::unique_ptr<CommitLane> lane;
+  };
+  static constexpr size_t kMaxResources = 16384;
+
+  // open.cc
+  absl::Status OpenParts();
+  absl::Status CheckPlaces() const;
+  absl::StatusOr<StartFacts> Gather();
+  absl::Status Adopt(const StartPlan& plan, const StartFacts& facts);
+  void StartThreads(const std::vector<Lane>& lanes, int64_t rev);
+  // route_check.cc
+  absl::Status CheckRoutes();
+  absl::Status CheckLeftOut(const RememberedPlace& place) const;
+  absl::Status CheckStored(const Resource& resource) const;
+  absl::Status Remember(const Resource& resource) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  void Log(LogLevel level, std::string message) const;
+
+  const Entry* Find(ResourceId id) const;
+  ResourceId ResourceOf(std::string_view key);  // longest registered prefix; -1 = none
+  int RouteOf(const Entry& entry, std::string_view key) const;
+  absl::Status Closed() const;
+
+  // reads.cc
+  absl::Status WaitFor(const std::vector<int>& lanes, int64_t rev, ReadHeader* header) const;
+  absl::Status CheckMinimum(const std::vector<int>& lanes, const ReadOptions& options,
+                            ReadHeader* header) const;
+  absl::Status ListOne(int lane, const Range& range, const ReadOptions& options,
+                       const RowSink& sink, ReadHeader* header);
+  absl::Status ListMerged(const std::vector<int>& lanes, const Range& range,
+                          const ReadOptions& options, const RowSink& sink, ReadHeader* header);
+
+  const EngineOptions options_;
+  std::unique_ptr<Router> router_;
+  Endpoint metadata_endpoint_;
+  std::unique_ptr<MetadataStore> metadata_;
+  std::vector<Part> parts_;  // by lane number: rules in order, then the default
+  LaneOwner owner_;
+  Routes routes_;                // after Start: changed under mu_
+  bool routes_changed_ = false;  // since the last start
+  std::unique_ptr<Sequencer> sequencer_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Hub> hub_;
+  std::unique_ptr<Housekeeper> housekeeper_;
+  std::atomic<bool> started_{false};
+  std::atomic<bool> closed_{false};
+  absl::Mutex close_mu_;
+
+  // Entries are added under mu_ and read without it; they live as long as the engine.
+  absl::Mutex mu_;
+  std::map<std::string, ResourceId> by_prefix_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<Entry>> entries_ ABSL_GUARDED_BY(mu_);
+  std::array<std::atomic<const Entry*>, kMaxResources> table_{};
+};
+
+}  // namespace storage
+
+#endif  // LIBSTORAGE_SRC_ENGINE_ENGINE_IMPL_H_

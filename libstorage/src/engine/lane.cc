@@ -1,0 +1,164 @@
+#include "src/engine/lane.h"
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+namespace storage {
+namespace {
+
+constexpr size_t kMaxBatchOps = 512;
+constexpr size_t kMaxBatchBytes = 8 << 20;
+// Checkpoints and space work wait for a pause this long, so that they never
+// fall between two writes of one busy caller.
+constexpr absl::Duration kIdle = absl::Milliseconds(50);
+
+size_t Weight(const WriteOp& op) { return op.value.size() + op.key.size() + op.attrs.size(); }
+
+int64_t SteadyNowMs() {
+  using std::chrono::duration_cast;
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+}  // namespace
+
+CommitLane::CommitLane(LaneEnv env)
+    : env_(std::move(env)), head_(env_.head), floor_(env_.floor), pace_(kIdle), batches_(this) {
+  thread_ = std::thread([this] { Run(); });
+}
+
+CommitLane::~CommitLane() { Stop(); }
+
+void CommitLane::Stop() {
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+  }
+  absl::MutexLock lock(&join_mu_);
+  if (thread_.joinable()) thread_.join();
+}
+
+void CommitLane::Submit(std::shared_ptr<WriteOp> op) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (!stopping_) {
+      queue_.push_back(std::move(op));
+      return;
+    }
+  }
+  WriteResult result;
+  result.code = Code::kCancelled;
+  result.error = MakeStatus(Code::kCancelled, "the engine is closing", env_.backend->name());
+  op->done(std::move(result));
+}
+
+int64_t CommitLane::queued() const {
+  absl::ReaderMutexLock lock(&mu_);
+  return static_cast<int64_t>(queue_.size());
+}
+
+absl::Status CommitLane::Health() const {
+  absl::ReaderMutexLock lock(&mu_);
+  return health_;
+}
+
+void CommitLane::SetHealth(const absl::Status& status) {
+  absl::MutexLock lock(&mu_);
+  if (health_ != status) health_ = status;
+}
+
+absl::Status CommitLane::RaiseFloor(int64_t target) {
+  auto promise = std::make_shared<std::promise<absl::Status>>();
+  std::future<absl::Status> done = promise->get_future();
+  {
+    absl::MutexLock lock(&mu_);
+    if (stopping_) return MakeStatus(Code::kCancelled, "the engine is closing");
+    tasks_.push_back([this, promise, target] { promise->set_value(DoRaiseFloor(target)); });
+  }
+  return done.get();
+}
+
+absl::Status CommitLane::DoRaiseFloor(int64_t target) {
+  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = env_.backend->BeginLane();
+  if (!txn.ok()) return txn.status();
+  const int64_t raised = std::min(target, (*txn)->lane().head);
+  if (raised <= (*txn)->lane().floor) return absl::OkStatus();
+  absl::Status status = (*txn)->RaiseFloor(env_.owner, target);
+  if (status.ok()) status = (*txn)->Commit();
+  if (!status.ok()) return status;
+  floor_.store(raised, std::memory_order_release);
+  pace_.AddDebt();
+  return absl::OkStatus();
+}
+
+void CommitLane::Heal() {
+  absl::MutexLock lock(&mu_);
+  if (!stopping_) tasks_.push_back([this] { SetHealth(batches_.Settle()); });
+}
+
+// False = stop. Fills ops with the next batch, or tasks, or neither (idle step).
+bool CommitLane::WaitForWork(Ops* ops, std::vector<std::function<void()>>* tasks) {
+  absl::MutexLock lock(&mu_);
+  auto work = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return !queue_.empty() || !tasks_.empty() || stopping_;
+  };
+  mu_.AwaitWithTimeout(absl::Condition(&work), pace_.MaxWait());
+  tasks->swap(tasks_);
+  size_t bytes = 0;
+  while (!queue_.empty() && ops->size() < kMaxBatchOps && bytes < kMaxBatchBytes) {
+    bytes += Weight(*queue_.front());
+    ops->push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  return !(stopping_ && ops->empty() && tasks->empty());
+}
+
+void CommitLane::Run() {
+  Ops ops;
+  std::vector<std::function<void()>> tasks;
+  while (WaitForWork(&ops, &tasks)) {
+    const bool idle = ops.empty() && tasks.empty();
+    for (const std::function<void()>& task : tasks) task();
+    tasks.clear();
+    if (!ops.empty()) {
+      batches_.Execute(std::move(ops));
+      ops = Ops();
+      pace_.Wrote();
+    }
+    if (absl::Status status = pace_.Step(env_.backend, idle); !status.ok()) {
+      if (env_.logger != nullptr) {
+        env_.logger->Log(LogLevel::kWarning, absl::StrCat("backend ", env_.backend->name(),
+                                                          ": maintenance: ", status.message()));
+      }
+    }
+  }
+}
+
+void CommitLane::Requeue(Ops ops) {
+  absl::MutexLock lock(&mu_);
+  queue_.insert(queue_.begin(), std::make_move_iterator(ops.begin()),
+                std::make_move_iterator(ops.end()));
+}
+
+bool CommitLane::Refuse(const WriteOp& op, WriteResult* result) const {
+  if (op.cancelled.load(std::memory_order_acquire)) {
+    result->code = Code::kCancelled;
+    result->error = MakeStatus(Code::kCancelled, "cancelled before it was started");
+    return true;
+  }
+  if (op.deadline_ms > 0 && SteadyNowMs() > op.deadline_ms) {
+    result->code = Code::kDeadline;
+    result->error = MakeStatus(
+        Code::kDeadline, "not started before its deadline: the backend is overloaded or stuck",
+        env_.backend->name());
+    return true;
+  }
+  return false;
+}
+
+}  // namespace storage

@@ -1,0 +1,100 @@
+// CommitLane: the one writer of one backend. Waiting writes become one
+// transaction (group commit); the lane row orders them (protocol: Batch, void).
+//
+// Threads: Submit, Post and Call from any thread; everything else on the lane's
+// own thread (batch.h does the writing, pace.h the upkeep). done() callbacks run
+// on the lane's thread without locks.
+#ifndef LIBSTORAGE_SRC_ENGINE_LANE_H_
+#define LIBSTORAGE_SRC_ENGINE_LANE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "src/backend/backend.h"
+#include "src/engine/batch.h"
+#include "src/engine/engine.h"
+#include "src/engine/pace.h"
+#include "src/revision/sequencer.h"
+#include "src/watch/hub.h"
+
+namespace storage {
+
+struct LaneEnv {
+  int number = 0;
+  Backend* backend = nullptr;
+  Sequencer* sequencer = nullptr;
+  Hub* hub = nullptr;
+  Logger* logger = nullptr;  // may be null
+  LaneOwner owner;
+  int64_t head = 0;  // as the start left them
+  int64_t floor = 0;
+  // Key prefix of a resource, for Mutation::collection; lives as long as the engine.
+  std::function<std::string_view(ResourceId)> collection;
+};
+
+struct LaneStats {
+  std::atomic<int64_t> batches{0}, operations{0}, conflicts{0}, failures{0}, commit_us{0};
+};
+
+class CommitLane {
+ public:
+  using Ops = std::vector<std::shared_ptr<WriteOp>>;
+
+  explicit CommitLane(LaneEnv env);
+  ~CommitLane();  // Stop()
+
+  void Submit(std::shared_ptr<WriteOp> op);
+  // Raises the floor to min(target, head); OK once committed. Blocks the caller.
+  absl::Status RaiseFloor(int64_t target);
+  // Tries to write again after an outage, also when nobody else does.
+  void Heal();
+  // Finishes what is queued, then ends the thread. Idempotent.
+  void Stop();
+
+  int64_t head() const { return head_.load(std::memory_order_acquire); }
+  int64_t floor() const { return floor_.load(std::memory_order_acquire); }
+  int64_t queued() const;
+  // Earliest expiry that this lane wrote since the last call; 0 = none.
+  int64_t TakeEarliestExpiry() { return earliest_expiry_ms_.exchange(0); }
+  absl::Status Health() const;  // not OK: the lane can't write, with the reason
+  const LaneStats& stats() const { return stats_; }
+
+ private:
+  friend class BatchWriter;
+
+  void Run();
+  bool WaitForWork(Ops* ops, std::vector<std::function<void()>>* tasks);
+  void Requeue(Ops ops);  // to the front: keeps the order of operations on one key
+  bool Refuse(const WriteOp& op, WriteResult* result) const;  // cancelled or too late
+  absl::Status DoRaiseFloor(int64_t target);
+  void SetHealth(const absl::Status& status);
+
+  const LaneEnv env_;
+  LaneStats stats_;
+  std::atomic<int64_t> head_;
+  std::atomic<int64_t> floor_;
+  std::atomic<int64_t> earliest_expiry_ms_{0};
+  LanePace pace_;        // lane thread only
+  BatchWriter batches_;  // lane thread only
+
+  mutable absl::Mutex mu_;
+  std::deque<std::shared_ptr<WriteOp>> queue_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::function<void()>> tasks_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Status health_ ABSL_GUARDED_BY(mu_);
+  absl::Mutex join_mu_;
+  std::thread thread_ ABSL_GUARDED_BY(join_mu_);  // last: it uses all of the above
+};
+
+}  // namespace storage
+
+#endif  // LIBSTORAGE_SRC_ENGINE_LANE_H_

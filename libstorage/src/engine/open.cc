@@ -1,0 +1,241 @@
+// Starting an engine: databases, locks, the start plan of src/revision/epoch,
+// threads. The order matters: nothing is published before every lane is ours.
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "src/engine/backends.h"
+#include "src/engine/engine_impl.h"
+
+namespace storage {
+namespace {
+
+constexpr char kDefaultEndpoint[] = "sqlite://./libstorage.db";
+constexpr char kDefaultName[] = "default";
+constexpr int kCatchUpThreads = 2;
+
+absl::Status InTopology(const Rule& rule, const std::string& file, const absl::Status& status) {
+  return MakeStatus(CodeOf(status),
+                    absl::StrCat(file, ":", rule.line, ":", rule.column, ": rule \"", rule.name,
+                                 "\": ", status.message()),
+                    rule.name, DriverCodeOf(status));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
+  auto engine = std::make_unique<EngineImpl>(options);
+  if (absl::Status status = engine->Start(); !status.ok()) return status;
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
+void EngineImpl::Log(LogLevel level, std::string message) const {
+  if (options_.logger != nullptr) options_.logger->Log(level, std::move(message));
+}
+
+absl::Status EngineImpl::Start() {
+  if (absl::Status status = OpenParts(); !status.ok()) return status;
+  absl::StatusOr<StartFacts> facts = Gather();
+  if (!facts.ok()) return facts.status();
+  if (absl::Status status = CheckRoutes(); !status.ok()) return status;
+  absl::StatusOr<StartPlan> plan = PlanStart(*facts);
+  if (!plan.ok()) return plan.status();
+  if (plan->jump) {
+    Log(LogLevel::kWarning,
+        absl::StrCat("new revision history from ", plan->rev, ": ", plan->reason,
+                     "; older resource versions answer 410 Gone"));
+  }
+  return Adopt(*plan, *facts);
+}
+
+absl::Status EngineImpl::OpenParts() {
+  Topology topology;
+  const std::string file = options_.topology_path.empty() ? "topology" : options_.topology_path;
+  absl::StatusOr<Topology> parsed = Topology();
+  if (!options_.topology_text.empty()) {
+    parsed = ParseTopology(options_.topology_text, file);
+  } else if (!options_.topology_path.empty()) {
+    parsed = LoadTopology(options_.topology_path);
+  }
+  if (!parsed.ok()) return parsed.status();
+  for (const Diagnostic& warning : parsed->warnings) Log(LogLevel::kWarning, warning.ToString());
+  absl::StatusOr<std::unique_ptr<Router>> router = Router::Create(std::move(*parsed));
+  if (!router.ok()) return router.status();
+  router_ = std::move(*router);
+
+  const std::string& text = options_.default_endpoint;
+  absl::StatusOr<Endpoint> fallback = ParseEndpoint(text.empty() ? kDefaultEndpoint : text);
+  if (!fallback.ok()) return fallback.status();
+  metadata_endpoint_ = DefaultMetadataEndpoint(*fallback);
+  if (!options_.metadata_endpoint.empty()) {
+    absl::StatusOr<Endpoint> endpoint = ParseEndpoint(options_.metadata_endpoint);
+    if (!endpoint.ok()) return endpoint.status();
+    metadata_endpoint_ = std::move(*endpoint);
+  }
+  for (const Rule& rule : router_->topology().rules) {
+    parts_.push_back({rule.name, rule.endpoint, &rule, nullptr, nullptr});
+  }
+  parts_.push_back({kDefaultName, std::move(*fallback), nullptr, nullptr, nullptr});
+  if (absl::Status status = CheckPlaces(); !status.ok()) return status;
+
+  // The metadata store first: its lock is what makes this the one process.
+  absl::StatusOr<std::unique_ptr<MetadataStore>> metadata =
+      OpenMetadata(metadata_endpoint_, options_);
+  if (!metadata.ok()) return metadata.status();
+  metadata_ = std::move(*metadata);
+  for (Part& part : parts_) {
+    absl::StatusOr<std::unique_ptr<Backend>> backend =
+        OpenBackend(part.name, part.endpoint, options_);
+    if (!backend.ok()) {
+      if (part.rule == nullptr) return backend.status();
+      return InTopology(*part.rule, file, backend.status());
+    }
+    part.backend = std::move(*backend);
+  }
+  return absl::OkStatus();
+}
+
+// Two names for one file would be two writers in one database.
+absl::Status EngineImpl::CheckPlaces() const {
+  std::map<std::string, std::string> owner;
+  auto claim = [&](const std::string& name, const Endpoint& endpoint) -> absl::Status {
+    if (endpoint.kind != EndpointKind::kSqlite) return absl::OkStatus();
+    std::error_code error;
+    std::filesystem::path path = std::filesystem::weakly_canonical(endpoint.path, error);
+    const std::string place = error ? endpoint.path : path.string();
+    auto [found, fresh] = owner.emplace(place, name);
+    if (fresh) return absl::OkStatus();
+    return MakeStatus(Code::kInvalid,
+                      absl::StrCat("\"", name, "\" and \"", found->second, "\" both use the file ",
+                                   place, "; give each a file of its own"),
+                      name);
+  };
+  if (absl::Status status = claim("metadata store", metadata_endpoint_); !status.ok()) {
+    return status;
+  }
+  for (const Part& part : parts_) {
+    const std::string name = part.rule == nullptr ? "default database" : part.name;
+    if (absl::Status status = claim(name, part.endpoint); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StartFacts> EngineImpl::Gather() {
+  StartFacts facts;
+  facts.meta = metadata_->found();
+  facts.restored = options_.restored;
+  facts.unix_seconds = absl::ToUnixSeconds(absl::Now());
+  for (const Part& part : parts_) {
+    absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = part.backend->OpenSnapshot();
+    if (!snapshot.ok()) return snapshot.status();
+    absl::StatusOr<BackendStats> stats = part.backend->Stats();
+    if (!stats.ok()) return stats.status();
+    LaneFacts lane;
+    lane.name = part.name;
+    lane.identity = part.backend->identity();
+    lane.lane = (*snapshot)->lane();
+    lane.durable = part.backend->durable();
+    for (const KindStats& kind : stats->kinds) lane.empty &= kind.objects == 0;
+    facts.lanes.push_back(std::move(lane));
+  }
+  return facts;
+}
+
+// Fences every lane with our epoch, voids what may be in flight, then opens M.
+absl::Status EngineImpl::Adopt(const StartPlan& plan, const StartFacts& facts) {
+  absl::StatusOr<int64_t> epoch = metadata_->Start();
+  if (!epoch.ok()) return epoch.status();
+  const MetaState& found = metadata_->found();
+  owner_.m_id = found.m_id;
+  owner_.epoch = *epoch;
+  owner_.gen = std::max<int64_t>(1, found.topo_version + (routes_changed_ ? 1 : 0));
+  std::vector<Lane> lanes;
+  std::map<std::string, BackendMark> marks;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    Backend& backend = *parts_[i].backend;
+    auto change = [&](auto&& body) -> absl::Status {
+      absl::StatusOr<std::unique_ptr<LaneTxn>> txn = backend.BeginLane();
+      if (!txn.ok()) return txn.status();
+      if (absl::Status status = body(**txn); !status.ok()) return status;
+      return (*txn)->Commit();
+    };
+    absl::Status status =
+        change([&](LaneTxn& txn) { return txn.Adopt(owner_, plan.adopt_jump[i]); });
+    if (status.ok() && (plan.void_lanes || routes_changed_)) {
+      status = change([&](LaneTxn& txn) { return txn.Void(owner_, plan.rev); });
+    }
+    // Keys may have changed lanes: the history of either tells only half.
+    if (status.ok() && routes_changed_) {
+      status = change([&](LaneTxn& txn) { return txn.RaiseFloor(owner_, plan.rev); });
+    }
+    if (!status.ok()) return status;
+    absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = backend.OpenSnapshot();
+    if (!snapshot.ok()) return snapshot.status();
+    lanes.push_back((*snapshot)->lane());
+    marks[parts_[i].name] = {facts.lanes[i].identity, lanes.back().head};
+  }
+  if (absl::Status status = metadata_->Reserve(plan.rev + Sequencer::kBlock, marks); !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = metadata_->SetTopology(owner_.gen, routes_.ToJson()); !status.ok()) {
+    return status;
+  }
+  StartThreads(lanes, plan.rev);
+  return absl::OkStatus();
+}
+
+void EngineImpl::StartThreads(const std::vector<Lane>& lanes, int64_t rev) {
+  std::vector<Sequencer::LaneMark> marks;
+  std::vector<Hub::Source> sources;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    Backend* backend = parts_[i].backend.get();
+    marks.push_back({parts_[i].name, backend->identity(), lanes[i].head});
+    sources.push_back({backend, lanes[i].head});
+  }
+  sequencer_ =
+      std::make_unique<Sequencer>(metadata_.get(), rev, rev + Sequencer::kBlock, std::move(marks));
+  executor_ = std::make_unique<Executor>(kCatchUpThreads);
+  HubEnv hub_env;
+  hub_env.complete = [this](int lane) { return sequencer_->Complete(lane); };
+  hub_env.rev = [this] { return sequencer_->Rev(); };
+  hub_env.floor = [this](int lane) { return parts_[lane].lane->floor(); };
+  hub_env.run = [this](std::function<void()> task) { executor_->Queue(std::move(task)); };
+  hub_ = std::make_unique<Hub>(std::move(hub_env), std::move(sources), options_.ring_bytes);
+
+  Housekeeper::Env keep;
+  keep.sequencer = sequencer_.get();
+  keep.metadata = metadata_.get();
+  keep.logger = options_.logger;
+  keep.history_ms = options_.history_ms;
+  keep.history_bytes = options_.history_bytes;
+  keep.resource_of = [this](std::string_view key) { return ResourceOf(key); };
+  // Lanes take numbers as soon as they run: who refills them must be known first.
+  sequencer_->SetWanted([this] {
+    if (started_.load(std::memory_order_acquire)) housekeeper_->Poke();
+  });
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    LaneEnv env;
+    env.number = static_cast<int>(i);
+    env.backend = parts_[i].backend.get();
+    env.sequencer = sequencer_.get();
+    env.hub = hub_.get();
+    env.logger = options_.logger;
+    env.owner = owner_;
+    env.head = lanes[i].head;
+    env.floor = lanes[i].floor;
+    env.collection = [this](ResourceId id) -> std::string_view {
+      const Entry* entry = Find(id);
+      return entry == nullptr ? std::string_view() : entry->resource.key_prefix;
+    };
+    parts_[i].lane = std::make_unique<CommitLane>(std::move(env));
+    const CompactSettings compact =
+        parts_[i].rule == nullptr ? CompactSettings() : parts_[i].rule->compact;
+    keep.lanes.push_back({parts_[i].backend.get(), parts_[i].lane.get(), compact});
+  }
+  housekeeper_ = std::make_unique<Housekeeper>(std::move(keep));
+  started_.store(true, std::memory_order_release);
+}
+
+}  // namespace storage

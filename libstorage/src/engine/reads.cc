@@ -1,0 +1,213 @@
+// Reads: which revision an answer carries, and what it waits for (protocol:
+// "Which number a reader gets", Resolve). No lock is held while sinks run.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "src/engine/engine_impl.h"
+#include "src/engine/merge.h"
+
+namespace storage {
+namespace {
+
+// Below the 3 s that the watch cache waits for a fresh revision.
+constexpr absl::Duration kResolve = absl::Milliseconds(2500);
+constexpr int64_t kMergeChunk = 500;
+
+absl::Status Compacted(int64_t rev, int64_t floor, const std::string& backend, ReadHeader* header) {
+  header->floor = floor;
+  return MakeStatus(Code::kCompacted,
+                    absl::StrCat("revision ", rev, " is too old: history begins at ", floor),
+                    backend);
+}
+
+// Counts rows to a limit and remembers what the header needs.
+struct Page {
+  Page(const RowSink& to, int64_t max) : sink(to), limit(max) {}
+  const RowSink& sink;
+  const int64_t limit;  // 0 = all
+  int64_t rows = 0;
+  bool more = false;
+  std::string last_key;
+
+  bool Add(const Row& row) {
+    if ((limit > 0 && rows >= limit) || !sink(row)) {
+      more = true;
+      return false;
+    }
+    ++rows;
+    if (limit > 0 && rows == limit) last_key.assign(row.key);
+    return true;
+  }
+};
+
+}  // namespace
+
+// A revision above everything handed out is FUTURE; one that is in flight is
+// waited for, in every lane that the answer comes from.
+absl::Status EngineImpl::WaitFor(const std::vector<int>& lanes, int64_t rev,
+                                 ReadHeader* header) const {
+  if (const int64_t now = sequencer_->Rev(); rev > now) {
+    header->revision = now;
+    return MakeStatus(Code::kFutureRevision,
+                      absl::StrCat("revision ", rev, " is too large: the current one is ", now));
+  }
+  const int behind = sequencer_->WaitComplete(lanes, rev, absl::Now() + kResolve);
+  if (behind < 0) return absl::OkStatus();
+  const absl::Status reason = parts_[behind].lane->Health();
+  return MakeStatus(Code::kUnavailable,
+                    absl::StrCat("does not answer: what happened up to revision ", rev,
+                                 " is not decided there yet",
+                                 reason.ok() ? "" : absl::StrCat(" (", reason.message(), ")")),
+                    parts_[behind].name);
+}
+
+absl::Status EngineImpl::CheckMinimum(const std::vector<int>& lanes, const ReadOptions& options,
+                                      ReadHeader* header) const {
+  if (options.revision < 0) {
+    return MakeStatus(Code::kInvalid, absl::StrCat("revision ", options.revision));
+  }
+  if (absl::Status status = Closed(); !status.ok()) return status;
+  if (options.revision == 0) return absl::OkStatus();
+  const bool complete = std::all_of(lanes.begin(), lanes.end(), [&](int lane) {
+    return sequencer_->Complete(lane) >= options.revision;
+  });
+  return complete ? absl::OkStatus() : WaitFor(lanes, options.revision, header);
+}
+
+bool EngineImpl::FastGet(ResourceId resource, std::string_view key) const {
+  const Entry* entry = Find(resource);
+  return entry != nullptr && parts_[RouteOf(*entry, key)].backend->fast_reads();
+}
+
+absl::Status EngineImpl::Get(ResourceId resource, std::string_view key, const ReadOptions& options,
+                             const RowSink& sink, ReadHeader* header) {
+  const Entry* entry = Find(resource);
+  if (entry == nullptr) return MakeStatus(Code::kInvalid, "unknown resource id");
+  const int lane = RouteOf(*entry, key);
+  if (absl::Status status = CheckMinimum({lane}, options, header); !status.ok()) return status;
+  if (options.exact) {
+    const Range one{std::string(key), std::string(key) + '\0'};
+    return ListOne(lane, one, options, sink, header);
+  }
+  // Before the read: everything complete now is in what the read sees.
+  header->revision = sequencer_->Complete(lane);
+  return parts_[lane].backend->Get(key, [&](const Row& row) {
+    header->rows = 1;
+    header->revision = std::max(header->revision, row.meta.mod_rev);
+    return sink(row);
+  });
+}
+
+absl::Status EngineImpl::List(ResourceId resource, const Range& range, const ReadOptions& options,
+                              const RowSink& sink, ReadHeader* header) {
+  const Entry* entry = Find(resource);
+  if (entry == nullptr) return MakeStatus(Code::kInvalid, "unknown resource id");
+  if (absl::Status status = CheckMinimum(entry->reach, options, header); !status.ok()) {
+    return status;
+  }
+  if (entry->reach.size() == 1) return ListOne(entry->reach[0], range, options, sink, header);
+  return ListMerged(entry->reach, range, options, sink, header);
+}
+
+absl::Status EngineImpl::ListOne(int lane, const Range& range, const ReadOptions& options,
+                                 const RowSink& sink, ReadHeader* header) {
+  const bool exact = options.exact && options.revision > 0;
+  const int64_t complete = sequencer_->Complete(lane);
+  absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
+  if (!snapshot.ok()) return snapshot.status();
+  const Lane& row = (*snapshot)->lane();
+  header->revision = exact ? options.revision : std::max(row.head, complete);
+  if (exact && options.revision < row.floor) {
+    return Compacted(options.revision, row.floor, parts_[lane].name, header);
+  }
+  const int64_t at = exact && options.revision < row.head ? options.revision : 0;
+  Page page(sink, options.limit);
+  const int64_t ask = options.limit > 0 ? options.limit + 1 : 0;
+  absl::Status status =
+      (*snapshot)->List(range, at, ask, [&](const Row& r) { return page.Add(r); });
+  if (!status.ok()) return status;
+  header->rows = page.rows;
+  header->more = page.more;
+  header->remaining = page.more ? -1 : 0;
+  if (page.more && options.want_remaining && !page.last_key.empty()) {
+    absl::StatusOr<int64_t> rest = (*snapshot)->Count({page.last_key + '\0', range.end}, at);
+    if (!rest.ok()) return rest.status();
+    header->remaining = *rest;
+  }
+  return status;
+}
+
+// A list over several backends is taken at one revision that all of them have
+// decided; it is never partial.
+absl::Status EngineImpl::ListMerged(const std::vector<int>& lanes, const Range& range,
+                                    const ReadOptions& options, const RowSink& sink,
+                                    ReadHeader* header) {
+  const bool exact = options.exact && options.revision > 0;
+  const int64_t rev = exact ? options.revision : sequencer_->Rev();
+  if (absl::Status status = WaitFor(lanes, rev, header); !status.ok()) return status;
+  header->revision = rev;
+  std::vector<ChunkedRows> sources;
+  const int64_t chunk = options.limit > 0 ? std::min(kMergeChunk, options.limit + 1) : kMergeChunk;
+  for (int lane : lanes) {
+    absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
+    if (!snapshot.ok()) return snapshot.status();
+    const Lane row = (*snapshot)->lane();
+    // A compaction since rev was chosen can only raise the floor to a revision
+    // that was current: reading again finds a newer one.
+    if (rev < row.floor) {
+      if (exact) return Compacted(rev, row.floor, parts_[lane].name, header);
+      return ListMerged(lanes, range, options, sink, header);
+    }
+    const int64_t at = rev < row.head ? rev : 0;
+    sources.emplace_back(std::move(*snapshot), range, at, chunk);
+  }
+  Page page(sink, options.limit);
+  bool stopped = false;
+  absl::Status status = MergeRows(
+      sources, [&](const Row& row) { return page.Add(row); }, &stopped);
+  if (!status.ok()) return status;
+  header->rows = page.rows;
+  header->more = page.more;
+  header->remaining = page.more ? -1 : 0;
+  if (!page.more || !options.want_remaining || page.last_key.empty()) return status;
+  header->remaining = 0;
+  for (ChunkedRows& source : sources) {
+    absl::StatusOr<int64_t> rest =
+        source.snapshot().Count({page.last_key + '\0', range.end}, source.rev());
+    if (!rest.ok()) return rest.status();
+    header->remaining += *rest;
+  }
+  return status;
+}
+
+absl::StatusOr<int64_t> EngineImpl::Count(ResourceId resource, const Range& range,
+                                          ReadHeader* header) {
+  const Entry* entry = Find(resource);
+  if (entry == nullptr) return MakeStatus(Code::kInvalid, "unknown resource id");
+  if (absl::Status status = Closed(); !status.ok()) return status;
+  int64_t count = 0;
+  for (int lane : entry->reach) {
+    header->revision = std::max(header->revision, sequencer_->Complete(lane));
+    absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
+    if (!snapshot.ok()) return snapshot.status();
+    absl::StatusOr<int64_t> part = (*snapshot)->Count(range, 0);
+    if (!part.ok()) return part;
+    count += *part;
+  }
+  return count;
+}
+
+absl::StatusOr<int64_t> EngineImpl::CurrentRevision(ResourceId resource) {
+  const Entry* entry = Find(resource);
+  if (entry == nullptr) return MakeStatus(Code::kInvalid, "unknown resource id");
+  if (absl::Status status = Closed(); !status.ok()) return status;
+  if (entry->reach.size() == 1) return sequencer_->Complete(entry->reach[0]);
+  ReadHeader header;
+  const int64_t rev = sequencer_->Rev();
+  if (absl::Status status = WaitFor(entry->reach, rev, &header); !status.ok()) return status;
+  return rev;
+}
+
+}  // namespace storage

@@ -1,0 +1,120 @@
+// Law: no rule change hides data. A topology that differs from the remembered
+// one is compared with what is stored, before anything starts.
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/engine/backends.h"
+#include "src/engine/engine_impl.h"
+#include "src/engine/routes.h"
+
+namespace storage {
+namespace {
+
+constexpr char kRemedy[] =
+    "; nothing was started. Put the rule back as it was, or move the objects first";
+
+std::string PrefixEnd(std::string prefix) {
+  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
+  if (!prefix.empty()) ++prefix.back();
+  return prefix;
+}
+
+int64_t ObjectsIn(const BackendStats& stats) {
+  int64_t objects = 0;
+  for (const KindStats& kind : stats.kinds) objects += kind.objects;
+  return objects;
+}
+
+}  // namespace
+
+absl::Status EngineImpl::CheckRoutes() {
+  absl::StatusOr<Routes> remembered = Routes::FromJson(metadata_->found().topo);
+  if (!remembered.ok()) return remembered.status();
+  routes_ = std::move(*remembered);
+  std::vector<RememberedPlace> places = PlacesOf(*router_, parts_.back().endpoint);
+  routes_changed_ = routes_.known && routes_.places != places;
+  if (routes_changed_) {
+    for (const RememberedPlace& place : routes_.places) {
+      const bool kept = std::any_of(places.begin(), places.end(), [&](const RememberedPlace& now) {
+        return now.kind == place.kind && now.path == place.path;
+      });
+      if (kept) continue;
+      if (absl::Status status = CheckLeftOut(place); !status.ok()) return status;
+    }
+    for (const Resource& resource : routes_.resources) {
+      if (absl::Status status = CheckStored(resource); !status.ok()) return status;
+    }
+  }
+  routes_.places = std::move(places);
+  return absl::OkStatus();
+}
+
+// A database that the topology no longer names must be empty.
+absl::Status EngineImpl::CheckLeftOut(const RememberedPlace& place) const {
+  std::error_code error;
+  if (place.kind != "sqlite") return absl::OkStatus();
+  if (!std::filesystem::exists(place.path, error)) {
+    Log(LogLevel::kWarning, absl::StrCat("the database of the former rule \"", place.name, "\", ",
+                                         place.path, ", is not named any more and not there"));
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::unique_ptr<Backend>> backend = OpenForInspection(place.name, place.path);
+  if (!backend.ok()) return backend.status();
+  absl::StatusOr<BackendStats> stats = (*backend)->Stats();
+  if (!stats.ok()) return stats.status();
+  const int64_t objects = ObjectsIn(*stats);
+  if (objects == 0) return absl::OkStatus();
+  return MakeStatus(
+      Code::kInvalid,
+      absl::StrCat("rule \"", place.name, "\" (", place.match, ") with the database ", place.path,
+                   " is no longer in the topology, but that database "
+                   "holds ",
+                   objects, " objects which nobody could see", kRemedy),
+      place.name);
+}
+
+// Every stored key of the resource must be where the new topology looks for it.
+absl::Status EngineImpl::CheckStored(const Resource& resource) const {
+  const Entry entry{resource, router_->Reach(resource)};
+  const Range range{resource.key_prefix, PrefixEnd(resource.key_prefix)};
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[i].backend->OpenSnapshot();
+    if (!snapshot.ok()) return snapshot.status();
+    int64_t misplaced = 0;
+    std::string example;
+    int now_at = 0;
+    absl::Status status = (*snapshot)->List(range, 0, 0, [&](const Row& row) {
+      const int place = RouteOf(entry, row.key);
+      if (place == static_cast<int>(i)) return true;
+      if (misplaced++ == 0) {
+        example.assign(row.key);
+        now_at = place;
+      }
+      return true;
+    });
+    if (!status.ok()) return status;
+    if (misplaced == 0) continue;
+    return MakeStatus(Code::kInvalid,
+                      absl::StrCat("the changed topology would hide ", misplaced, " objects of ",
+                                   resource.key_prefix, " that are stored in \"", parts_[i].name,
+                                   "\" (for example ", example, "): rule \"", parts_[now_at].name,
+                                   "\" now claims them", kRemedy),
+                      parts_[i].name);
+  }
+  return absl::OkStatus();
+}
+
+// Called with mu_ held: a resource that was never seen is remembered before
+// its first object can be written.
+absl::Status EngineImpl::Remember(const Resource& resource) {
+  const bool seen =
+      std::any_of(routes_.resources.begin(), routes_.resources.end(),
+                  [&](const Resource& known) { return known.key_prefix == resource.key_prefix; });
+  if (seen) return absl::OkStatus();
+  routes_.resources.push_back(resource);
+  return metadata_->SetTopology(owner_.gen, routes_.ToJson());
+}
+
+}  // namespace storage

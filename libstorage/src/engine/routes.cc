@@ -1,0 +1,82 @@
+#include "src/engine/routes.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "src/engine/backends.h"
+
+namespace storage {
+namespace {
+
+std::string MatchOf(const Rule& rule) {
+  switch (rule.policy) {
+    case Policy::kPrefix:
+      return absl::StrCat("prefix ", rule.prefix);
+    case Policy::kRegexp:
+      return absl::StrCat("regexp prefix=", rule.prefix, " key=", rule.key);
+    case Policy::kNamespace:
+      return absl::StrCat("namespace ", rule.ns, " kinds=", absl::StrJoin(rule.kinds, ","));
+    case Policy::kCustomResource:
+      return absl::StrCat("customresource ", rule.group, "/", rule.kind);
+  }
+  return "";
+}
+
+RememberedPlace PlaceOf(const std::string& name, const Endpoint& endpoint, std::string match) {
+  return {name, EndpointKindName(endpoint.kind),
+          endpoint.path.empty() ? endpoint.redacted : endpoint.path, std::move(match)};
+}
+
+}  // namespace
+
+std::vector<RememberedPlace> PlacesOf(const Router& router, const Endpoint& default_database) {
+  std::vector<RememberedPlace> places;
+  for (const Rule& rule : router.topology().rules) {
+    places.push_back(PlaceOf(rule.name, rule.endpoint, MatchOf(rule)));
+  }
+  places.push_back(PlaceOf("default", default_database, "everything else"));
+  return places;
+}
+
+std::string Routes::ToJson() const {
+  nlohmann::json out = {{"places", nlohmann::json::array()},
+                        {"resources", nlohmann::json::array()}};
+  for (const RememberedPlace& place : places) {
+    out["places"].push_back(
+        {{"name", place.name}, {"kind", place.kind}, {"path", place.path}, {"match", place.match}});
+  }
+  for (const Resource& r : resources) {
+    out["resources"].push_back({{"group", r.group},
+                                {"resource", r.resource},
+                                {"kind", r.kind},
+                                {"root", r.root},
+                                {"prefix", r.key_prefix},
+                                {"namespaced", r.namespaced},
+                                {"custom", r.custom}});
+  }
+  return out.dump();
+}
+
+absl::StatusOr<Routes> Routes::FromJson(const std::string& text) {
+  Routes routes;
+  if (text.empty()) return routes;
+  const nlohmann::json in = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!in.is_object()) {
+    return MakeStatus(Code::kCorrupt, "the remembered topology is not readable", "metadata");
+  }
+  routes.known = true;
+  for (const nlohmann::json& place : in.value("places", nlohmann::json::array())) {
+    routes.places.push_back({place.value("name", ""), place.value("kind", ""),
+                             place.value("path", ""), place.value("match", "")});
+  }
+  for (const nlohmann::json& r : in.value("resources", nlohmann::json::array())) {
+    routes.resources.push_back({r.value("group", ""), r.value("resource", ""), r.value("kind", ""),
+                                r.value("root", ""), r.value("prefix", ""),
+                                r.value("namespaced", false), r.value("custom", false)});
+  }
+  return routes;
+}
+
+}  // namespace storage

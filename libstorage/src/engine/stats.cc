@@ -1,0 +1,77 @@
+// What the engine tells about itself, as JSON (docs/metrics.md).
+#include <nlohmann/json.hpp>
+
+#include "src/engine/backends.h"
+#include "src/engine/engine_impl.h"
+
+namespace storage {
+namespace {
+
+void AddDatabase(const BackendStats& stats, nlohmann::json* out) {
+  nlohmann::json kinds = nlohmann::json::array();
+  for (const KindStats& kind : stats.kinds) {
+    kinds.push_back(
+        {{"collection", kind.collection}, {"objects", kind.objects}, {"bytes", kind.bytes}});
+  }
+  (*out)["kinds"] = std::move(kinds);
+  (*out)["history"] = {{"rows", stats.history_rows}, {"bytes", stats.history_bytes}};
+  (*out)["debt_rows"] = stats.debt_rows;
+  (*out)["file_bytes"] = stats.file_bytes;
+  (*out)["free_bytes"] = stats.free_bytes;
+}
+
+std::string Dump(const nlohmann::json& json) {
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string EngineImpl::StatsJson() {
+  nlohmann::json out = {{"revision", sequencer_->Rev()}, {"backends", nlohmann::json::array()}};
+  for (const Part& part : parts_) {
+    const LaneStats& lane = part.lane->stats();
+    const bool up = CheckBackend(part.name).ok();
+    nlohmann::json backend = {
+        {"name", part.name},
+        {"kind", EndpointKindName(part.endpoint.kind)},
+        {"up", up},
+        {"head", part.lane->head()},
+        {"floor", part.lane->floor()},
+        {"epoch", owner_.epoch},
+        {"lane",
+         {{"batches", lane.batches.load()},
+          {"operations", lane.operations.load()},
+          {"conflicts", lane.conflicts.load()},
+          {"failures", lane.failures.load()},
+          {"queue", part.lane->queued()},
+          {"commit_seconds_sum", static_cast<double>(lane.commit_us.load()) / 1e6},
+          {"commit_count", lane.batches.load()}}},
+    };
+    absl::StatusOr<BackendStats> stats = part.backend->Stats();
+    if (stats.ok()) AddDatabase(*stats, &backend);
+    out["backends"].push_back(std::move(backend));
+  }
+  const Hub::Stats watch = hub_->GetStats();
+  out["watch"] = {{"watches", watch.watches},
+                  {"ring_bytes", watch.ring_bytes},
+                  {"lag_max_revisions", watch.lag_max_revisions},
+                  {"lag_max_seconds", watch.lag_max_seconds}};
+  return Dump(out);
+}
+
+std::string EngineImpl::LayoutJson() {
+  nlohmann::json out = {{"metadata", metadata_endpoint_.redacted},
+                        {"m_id", owner_.m_id},
+                        {"epoch", owner_.epoch},
+                        {"backends", nlohmann::json::array()}};
+  const std::vector<RememberedPlace> places = PlacesOf(*router_, parts_.back().endpoint);
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    out["backends"].push_back({{"name", parts_[i].name},
+                               {"endpoint", parts_[i].endpoint.redacted},
+                               {"kind", places[i].kind},
+                               {"match", places[i].match}});
+  }
+  return Dump(out);
+}
+
+}  // namespace storage

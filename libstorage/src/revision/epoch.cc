@@ -1,0 +1,112 @@
+#include "src/revision/epoch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace storage {
+namespace {
+
+// max(heads) + 1 is not enough: a list may have published a revision whose
+// transaction never committed (counterexample 1).
+int64_t JumpTarget(const StartFacts& facts) {
+  int64_t top = facts.meta.reserved;
+  for (const LaneFacts& lane : facts.lanes) top = std::max(top, lane.lane.head);
+  return std::max(top + (int64_t{1} << 32), (facts.unix_seconds - 1700000000) << 20);
+}
+
+StartPlan Jump(const StartFacts& facts, std::string reason) {
+  StartPlan plan;
+  plan.jump = true;
+  plan.reason = std::move(reason);
+  plan.rev = JumpTarget(facts);
+  plan.adopt_jump.assign(facts.lanes.size(), plan.rev);
+  return plan;
+}
+
+bool Untouched(const LaneFacts& lane) { return lane.lane.head == 0 && lane.empty; }
+
+// The store was never opened: numbers are reserved only after every lane is fenced.
+bool NeverOpened(const MetaState& meta) { return !meta.existed || meta.reserved == 0; }
+
+absl::Status CheckOwner(const StartFacts& facts, const LaneFacts& lane) {
+  if (lane.lane.m_id.empty() || lane.lane.m_id == facts.meta.m_id) return absl::OkStatus();
+  return MakeStatus(
+      Code::kInvalid,
+      absl::StrCat("the database belongs to metadata store ", lane.lane.m_id,
+                   ", but this server's metadata store is ", facts.meta.m_id,
+                   "; point --metadata-store to the store this database was used with, or, if it "
+                   "was restored from a backup or moved here for good, start once with --restored "
+                   "(all objects stay, old resource versions answer 410)"),
+      lane.name);
+}
+
+absl::Status CheckTail(const StartFacts& facts, const LaneFacts& lane) {
+  auto mark = facts.meta.backends.find(lane.name);
+  if (mark == facts.meta.backends.end()) return absl::OkStatus();
+  const std::string remedy =
+      "; bring the newer database back, or accept the loss and start once with --restored "
+      "(old resource versions answer 410)";
+  if (!mark->second.identity.empty() && mark->second.identity != lane.identity) {
+    if (mark->second.confirmed == 0) return absl::OkStatus();
+    return MakeStatus(
+        Code::kInvalid,
+        absl::StrCat("this is another database than before: identity ", lane.identity,
+                     ", the metadata store remembers ", mark->second.identity,
+                     ", which had writes up to revision ", mark->second.confirmed, remedy),
+        lane.name);
+  }
+  if (lane.lane.head < mark->second.confirmed) {
+    return MakeStatus(
+        Code::kInvalid,
+        absl::StrCat("the database ends at revision ", lane.lane.head,
+                     ", but writes up to revision ", mark->second.confirmed,
+                     " were acknowledged: an older copy came back or its end is lost", remedy),
+        lane.name);
+  }
+  return absl::OkStatus();
+}
+
+// History goes on: only the epoch changes.
+StartPlan GoOn(const StartFacts& facts) {
+  StartPlan plan;
+  plan.rev = std::max<int64_t>(1, facts.meta.reserved);
+  plan.void_lanes = !facts.meta.clean;
+  for (const LaneFacts& lane : facts.lanes) {
+    // A database new to this topology has no history of the keys it will hold.
+    const bool joins = lane.lane.m_id.empty();
+    plan.adopt_jump.push_back(joins ? std::max(plan.rev, lane.lane.head + 1) : 0);
+    if (joins) plan.rev = std::max(plan.rev, plan.adopt_jump.back());
+  }
+  return plan;
+}
+
+}  // namespace
+
+absl::StatusOr<StartPlan> PlanStart(const StartFacts& facts) {
+  if (facts.restored) return Jump(facts, "started with --restored");
+  const bool all_untouched = std::all_of(facts.lanes.begin(), facts.lanes.end(), Untouched);
+  if (NeverOpened(facts.meta)) {
+    if (!all_untouched) return Jump(facts, "the metadata store is new, the databases are not");
+    StartPlan plan;
+    plan.adopt_jump.assign(facts.lanes.size(), 0);
+    return plan;
+  }
+  bool meta_is_older = false;
+  bool relaxed = false;
+  for (const LaneFacts& lane : facts.lanes) {
+    if (absl::Status status = CheckOwner(facts, lane); !status.ok()) return status;
+    if (absl::Status status = CheckTail(facts, lane); !status.ok()) return status;
+    meta_is_older |= !lane.lane.m_id.empty() && lane.lane.head > facts.meta.reserved;
+    meta_is_older |= lane.lane.epoch > facts.meta.epoch;
+    relaxed |= !lane.durable;
+  }
+  if (meta_is_older) return Jump(facts, "the metadata store is an older copy");
+  if (relaxed && !facts.meta.clean) {
+    return Jump(facts, "unclean end with relaxed durability");
+  }
+  return GoOn(facts);
+}
+
+}  // namespace storage

@@ -1,0 +1,131 @@
+#include "src/revision/sequencer.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace storage {
+
+Sequencer::Sequencer(MetadataStore* meta, int64_t rev, int64_t reserved,
+                     std::vector<LaneMark> lanes)
+    : meta_(meta), rev_(rev), reserved_(reserved) {
+  for (LaneMark& mark : lanes) lanes_.push_back({std::move(mark), 0});
+}
+
+void Sequencer::SetWanted(std::function<void()> wanted) { wanted_ = std::move(wanted); }
+
+absl::StatusOr<int64_t> Sequencer::Take(int lane, int64_t n) {
+  bool low = false;
+  for (;;) {
+    int64_t need = 0;
+    {
+      absl::MutexLock lock(&mu_);
+      if (rev_ + n <= reserved_) {
+        const int64_t first = rev_ + 1;
+        rev_ += n;
+        lanes_[lane].in_flight = first;
+        low = reserved_ - rev_ < kBlock / 2;
+        if (!low || wanted_ == nullptr) return first;
+        need = first;
+      }
+    }
+    if (low) {
+      wanted_();
+      return need;
+    }
+    if (absl::Status status = ReserveAhead(false); !status.ok()) return status;
+  }
+}
+
+void Sequencer::Decide(int lane, int64_t head) {
+  bool first_move = false;
+  {
+    absl::MutexLock lock(&mu_);
+    lanes_[lane].in_flight = 0;
+    if (head > lanes_[lane].mark.confirmed) {
+      lanes_[lane].mark.confirmed = head;
+      first_move = !marks_moved_;
+      marks_moved_ = true;
+    }
+  }
+  if (first_move && wanted_ != nullptr) wanted_();
+}
+
+int64_t Sequencer::Rev() const {
+  absl::ReaderMutexLock lock(&mu_);
+  return rev_;
+}
+
+int64_t Sequencer::CompleteLocked(int lane) const {
+  const int64_t first = lanes_[lane].in_flight;
+  return first == 0 ? rev_ : first - 1;
+}
+
+int64_t Sequencer::Complete(int lane) const {
+  absl::ReaderMutexLock lock(&mu_);
+  return CompleteLocked(lane);
+}
+
+int Sequencer::WaitComplete(absl::Span<const int> lanes, int64_t rev, absl::Time deadline) const {
+  int behind = -1;
+  auto complete = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    behind = -1;
+    for (int lane : lanes) {
+      if (CompleteLocked(lane) < rev) behind = lane;
+    }
+    return behind < 0;
+  };
+  absl::MutexLock lock(&mu_);
+  mu_.AwaitWithDeadline(absl::Condition(&complete), deadline);
+  return behind;
+}
+
+std::map<std::string, BackendMark> Sequencer::MarksLocked() const {
+  std::map<std::string, BackendMark> marks;
+  for (const LaneState& lane : lanes_) {
+    marks[lane.mark.name] = {lane.mark.identity, lane.mark.confirmed};
+  }
+  return marks;
+}
+
+absl::Status Sequencer::ReserveAhead(bool flush_marks) {
+  absl::MutexLock reserve_lock(&reserve_mu_);
+  int64_t upto = 0;
+  std::map<std::string, BackendMark> marks;
+  {
+    absl::MutexLock lock(&mu_);
+    const bool low = reserved_ - rev_ < kBlock / 2;
+    if (!low && !(flush_marks && marks_moved_)) return absl::OkStatus();
+    upto = low ? rev_ + kBlock : reserved_;
+    marks = MarksLocked();
+    marks_moved_ = false;
+  }
+  absl::Status status = meta_->Reserve(upto, marks);
+  absl::MutexLock lock(&mu_);
+  if (status.ok()) {
+    reserved_ = std::max(reserved_, upto);
+  } else {
+    marks_moved_ = true;
+  }
+  return status;
+}
+
+absl::Status Sequencer::Finish() {
+  absl::MutexLock reserve_lock(&reserve_mu_);
+  int64_t rev = 0;
+  std::map<std::string, BackendMark> marks;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const LaneState& lane : lanes_) {
+      // Numbers in flight were neither committed nor voided: not a clean end.
+      if (lane.in_flight != 0) {
+        return MakeStatus(Code::kUnavailable, "a lane ended with undecided revisions",
+                          lane.mark.name);
+      }
+    }
+    rev = rev_;
+    marks = MarksLocked();
+  }
+  return meta_->Finish(rev, marks);
+}
+
+}  // namespace storage

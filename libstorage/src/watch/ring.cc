@@ -1,0 +1,136 @@
+#include "src/watch/ring.h"
+
+#include <algorithm>
+
+namespace storage {
+namespace {
+
+int64_t SizeOf(const Event& event) {
+  return static_cast<int64_t>(sizeof(Event) + event.key.size() + event.value.size() +
+                              event.prev.size());
+}
+
+}  // namespace
+
+bool InRange(const Range& range, std::string_view key) {
+  return key >= range.start && (range.end.empty() || key < range.end);
+}
+
+Ring::Collection& Ring::Get(ResourceId resource) {
+  std::unique_ptr<Collection>& slot = collections_[resource];
+  if (slot == nullptr) {
+    slot = std::make_unique<Collection>();
+    slot->start = base_;
+  }
+  return *slot;
+}
+
+void Ring::Clear(int64_t head) {
+  order_.clear();
+  bytes_ = 0;
+  base_ = head;
+  for (auto& [resource, collection] : collections_) {
+    collection->events.clear();
+    collection->start = head;
+  }
+}
+
+void Ring::Append(int64_t prev_head, absl::Span<const EventPtr> events, int64_t last) {
+  absl::MutexLock lock(&mu_);
+  if (prev_head != head_) Clear(prev_head);
+  for (const EventPtr& event : events) {
+    Get(event->resource).events.push_back(event);
+    order_.push_back(event);
+    bytes_ += SizeOf(*event);
+  }
+  head_ = std::max(head_, last);
+  Evict();
+}
+
+void Ring::Evict() {
+  while (bytes_ > max_bytes_ && order_.size() > 1) {
+    const EventPtr& oldest = order_.front();
+    Collection& collection = Get(oldest->resource);
+    collection.start = oldest->rev;
+    collection.events.pop_front();
+    bytes_ -= SizeOf(*oldest);
+    order_.pop_front();
+  }
+}
+
+bool Ring::Read(ResourceId resource, const Range& range, int64_t after, int64_t upto,
+                int64_t max_events, int64_t max_bytes, std::vector<EventPtr>* out,
+                bool* truncated) {
+  *truncated = false;
+  absl::ReaderMutexLock lock(&mu_);
+  auto found = collections_.find(resource);
+  if (found == collections_.end()) return after >= base_;
+  const Collection& collection = *found->second;
+  if (after < collection.start) return false;
+  auto next = std::upper_bound(collection.events.begin(), collection.events.end(), after,
+                               [](int64_t rev, const EventPtr& e) { return rev < e->rev; });
+  int64_t bytes = 0;
+  for (; next != collection.events.end() && (*next)->rev <= upto; ++next) {
+    if (!InRange(range, (*next)->key)) continue;
+    if (static_cast<int64_t>(out->size()) >= max_events || bytes >= max_bytes) {
+      *truncated = true;
+      break;
+    }
+    bytes += SizeOf(**next);
+    out->push_back(*next);
+  }
+  return true;
+}
+
+void Ring::Follow(ResourceId resource, const std::shared_ptr<Follower>& follower) {
+  absl::MutexLock lock(&mu_);
+  Get(resource).followers.push_back(follower);
+}
+
+void Ring::Unfollow(ResourceId resource, Follower* follower) {
+  absl::MutexLock lock(&mu_);
+  auto& followers = Get(resource).followers;
+  auto same = [&](const std::shared_ptr<Follower>& f) { return f.get() == follower; };
+  followers.erase(std::remove_if(followers.begin(), followers.end(), same), followers.end());
+  absl::erase_if(blocked_, same);
+}
+
+void Ring::Block(const std::shared_ptr<Follower>& follower) {
+  absl::MutexLock lock(&mu_);
+  blocked_.insert(follower);
+}
+
+std::vector<std::shared_ptr<Follower>> Ring::ToWake(absl::Span<const EventPtr> events) {
+  absl::MutexLock lock(&mu_);
+  std::vector<std::shared_ptr<Follower>> wake(blocked_.begin(), blocked_.end());
+  blocked_.clear();
+  absl::flat_hash_map<ResourceId, std::vector<const Event*>> touched;
+  for (const EventPtr& event : events) touched[event->resource].push_back(event.get());
+  for (const auto& [resource, changes] : touched) {
+    auto found = collections_.find(resource);
+    if (found == collections_.end()) continue;
+    for (const std::shared_ptr<Follower>& follower : found->second->followers) {
+      const Range& range = follower->range();
+      const bool hit = std::any_of(changes.begin(), changes.end(),
+                                   [&](const Event* event) { return InRange(range, event->key); });
+      if (hit) wake.push_back(follower);
+    }
+  }
+  return wake;
+}
+
+int64_t Ring::bytes() const {
+  absl::ReaderMutexLock lock(&mu_);
+  return bytes_;
+}
+
+int64_t Ring::watches() const {
+  absl::ReaderMutexLock lock(&mu_);
+  int64_t n = 0;
+  for (const auto& [resource, collection] : collections_) {
+    n += static_cast<int64_t>(collection->followers.size());
+  }
+  return n;
+}
+
+}  // namespace storage
