@@ -24,7 +24,8 @@ staging=$(staging_version "$version")
 # Everything this script reads, except module contents, which the lock pins.
 wanted_stamp() {
   echo "$version $shim ${KUBERNETES_SRC:-modules}"
-  files_hash "$(patch_dir "$version")" "$here/lib.sh" "$here/prepare.sh" "$here/main" "$shim/go.mod"
+  echo "$(lock_field "$version" base) $(lock_field "$version" tree)"
+  files_hash "$(patch_dir "$version")"/{series,*.patch} "$here/lib.sh" "$here/prepare.sh" "$here/main" "$shim/go.mod"
   if [[ -n ${KUBERNETES_SRC:-} ]]; then
     files_hash "$KUBERNETES_SRC/$apiserver_path/pkg" "$KUBERNETES_SRC/go.mod"
   fi
