@@ -1,0 +1,54 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+)
+
+// child is a process of its own that measures a group of scenarios on one side,
+// so that memory and CPU are those of this side alone. It prints a Sample a line.
+type child struct {
+	*side
+	dir  string
+	only *regexp.Regexp
+	out  *json.Encoder
+}
+
+func (c *child) wants(scenario string) bool { return c.only.MatchString(scenario) }
+
+func (c *child) wantsAny(scenarios ...string) bool {
+	for _, s := range scenarios {
+		if c.wants(s) {
+			return true
+		}
+	}
+	return false
+}
+
+func runChild(args []string) error {
+	flags := flag.NewFlagSet("child", flag.ContinueOnError)
+	sideName := flags.String("side", "", "ours or etcd")
+	group := flags.String("group", "", "which scenarios")
+	dir := flags.String("dir", "", "empty directory for the data")
+	only := flags.String("only", "", "scenarios to measure, a regular expression")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	run, ok := groups[*group]
+	if !ok {
+		return fmt.Errorf("unknown group %q", *group)
+	}
+	pattern, err := regexp.Compile(*only)
+	if err != nil {
+		return err
+	}
+	c := &child{dir: *dir, only: pattern, out: json.NewEncoder(os.Stdout)}
+	if c.side, err = openSide(*sideName, *dir); err != nil {
+		return err
+	}
+	return errors.Join(run(c), c.close())
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Sample is what one child measured of one scenario.
+type Sample struct {
+	Scenario string
+	Ops      int
+	Wall     time.Duration
+	CPU      time.Duration // of all processes of this side
+	Peak     int64         // bytes, of all processes of this side
+	P50, P99 time.Duration // of one call, or of what the scenario says
+	Rate     float64       // calls a second
+}
+
+func percentile(sorted []time.Duration, p float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[min(len(sorted)-1, int(p*float64(len(sorted))))]
+}
+
+// loop runs call(0..n-1) by so many callers and returns the sorted durations.
+// The first error stops it.
+func loop(callers, n int, call func(i int) error) ([]time.Duration, error) {
+	durations := make([]time.Duration, n)
+	var next atomic.Int64
+	var failed atomic.Pointer[error]
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for failed.Load() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				begin := time.Now()
+				err := call(i)
+				durations[i] = time.Since(begin)
+				if err != nil {
+					failed.CompareAndSwap(nil, &err)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	if err := failed.Load(); err != nil {
+		return nil, *err
+	}
+	slices.Sort(durations)
+	return durations, nil
+}
+
+// measure runs a loop and accounts for what it cost.
+func (c *child) measure(scenario string, callers, n int, call func(i int) error) error {
+	if !c.wants(scenario) {
+		return nil
+	}
+	return c.account(scenario, n, func(*Sample) ([]time.Duration, error) { return loop(callers, n, call) })
+}
+
+// account measures the processes of the side around run, which does n calls and
+// returns their sorted durations. It may set the rate itself.
+func (c *child) account(scenario string, n int, run func(*Sample) ([]time.Duration, error)) error {
+	if err := c.processes.resetPeak(); err != nil {
+		return err
+	}
+	before, err := c.processes.usage()
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	sample := Sample{Scenario: scenario, Ops: n}
+	durations, err := run(&sample)
+	if err != nil {
+		return fmt.Errorf("%s: %w", scenario, err)
+	}
+	sample.Wall = time.Since(begin)
+	after, err := c.processes.usage()
+	if err != nil {
+		return err
+	}
+	sample.CPU, sample.Peak = after.CPU-before.CPU, after.Peak
+	sample.P50, sample.P99 = percentile(durations, .5), percentile(durations, .99)
+	if sample.Rate == 0 {
+		sample.Rate = float64(n) / sample.Wall.Seconds()
+	}
+	return c.out.Encode(sample)
+}
