@@ -16,7 +16,7 @@ absl::Status EngineImpl::Closed() const {
 
 // Order: no new work, watches end, lanes drain, then the clean mark.
 absl::Status EngineImpl::Close() {
-  absl::MutexLock lock(&close_mu_);
+  MutexLock lock(&close_mu_);
   if (closed_.exchange(true) || !started_.load()) return absl::OkStatus();
   hub_->End(MakeStatus(Code::kCancelled, "the engine was closed"));
   housekeeper_->Stop();
@@ -39,7 +39,7 @@ absl::StatusOr<ResourceId> EngineImpl::Register(const Resource& resource) {
                                    resource.key_prefix, "\" must end in '/'"));
   }
   if (absl::Status status = Closed(); !status.ok()) return status;
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   auto [found, fresh] = by_prefix_.emplace(resource.key_prefix, 0);
   if (!fresh) {
     const Resource& known = entries_[found->second]->resource;
@@ -66,7 +66,7 @@ absl::StatusOr<ResourceId> EngineImpl::Register(const Resource& resource) {
 }
 
 ResourceId EngineImpl::ResourceOf(std::string_view key) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   for (size_t n = key.rfind('/'); n != std::string_view::npos; n = key.rfind('/', n - 1)) {
     auto found = by_prefix_.find(std::string(key.substr(0, n + 1)));
     if (found != by_prefix_.end()) return found->second;

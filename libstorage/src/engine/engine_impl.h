@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "src/base/mutex.h"
 #include "src/engine/engine.h"
 #include "src/engine/executor.h"
 #include "src/engine/housekeeper.h"
@@ -107,10 +107,10 @@ class EngineImpl : public Engine {
   std::unique_ptr<Housekeeper> housekeeper_;
   std::atomic<bool> started_{false};
   std::atomic<bool> closed_{false};
-  absl::Mutex close_mu_;
+  Mutex close_mu_;
 
   // Entries are added under mu_ and read without it; they live as long as the engine.
-  absl::Mutex mu_;
+  Mutex mu_;
   std::map<std::string, ResourceId> by_prefix_ ABSL_GUARDED_BY(mu_);
   std::vector<std::unique_ptr<Entry>> entries_ ABSL_GUARDED_BY(mu_);
   std::array<std::atomic<const Entry*>, kMaxResources> table_{};

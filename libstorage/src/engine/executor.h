@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "src/base/mutex.h"
 
 namespace storage {
 
@@ -22,15 +22,18 @@ class Executor {
   ~Executor() { Stop(); }
 
   void Queue(std::function<void()> task) {
-    absl::MutexLock lock(&mu_);
-    if (!stopping_) queue_.push_back(std::move(task));
+    MutexLock lock(&mu_);
+    if (stopping_) return;
+    queue_.push_back(std::move(task));
+    work_.Signal();
   }
   // Waits for running tasks. Idempotent; one caller at a time.
   void Stop() {
     {
-      absl::MutexLock lock(&mu_);
+      MutexLock lock(&mu_);
       stopping_ = true;
       queue_.clear();
+      work_.SignalAll();
     }
     for (std::thread& thread : threads_) {
       if (thread.joinable()) thread.join();
@@ -42,10 +45,8 @@ class Executor {
     for (;;) {
       std::function<void()> task;
       {
-        absl::MutexLock lock(&mu_);
-        auto work = [this]()
-                        ABSL_SHARED_LOCKS_REQUIRED(mu_) { return !queue_.empty() || stopping_; };
-        mu_.Await(absl::Condition(&work));
+        MutexLock lock(&mu_);
+        while (queue_.empty() && !stopping_) work_.Wait(&mu_);
         if (queue_.empty()) return;
         task = std::move(queue_.front());
         queue_.pop_front();
@@ -54,7 +55,8 @@ class Executor {
     }
   }
 
-  absl::Mutex mu_;
+  Mutex mu_;
+  CondVar work_;
   std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<std::thread> threads_;

@@ -41,15 +41,17 @@ Housekeeper::Housekeeper(Env env) : env_(std::move(env)), states_(env_.lanes.siz
 
 void Housekeeper::Stop() {
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(&mu_);
     stopping_ = true;
+    wake_.Signal();
   }
   if (thread_.joinable()) thread_.join();
 }
 
 void Housekeeper::Poke() {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   poked_ = true;
+  wake_.Signal();
 }
 
 void Housekeeper::Warn(const std::string& what, const absl::Status& status) {
@@ -61,9 +63,11 @@ void Housekeeper::Run() {
   absl::Time due = absl::InfinitePast();
   for (;;) {
     {
-      absl::MutexLock lock(&mu_);
-      auto wanted = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return poked_ || stopping_; };
-      mu_.AwaitWithDeadline(absl::Condition(&wanted), due);
+      MutexLock lock(&mu_);
+      const SteadyTime until = SteadyAfter(due - absl::Now());
+      while (!poked_ && !stopping_) {
+        if (!wake_.WaitUntil(&mu_, until)) break;
+      }
       if (stopping_) return;
       if (poked_ && flush_at_ == absl::InfiniteFuture()) flush_at_ = absl::Now() + kFlushAfter;
       poked_ = false;

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "src/base/mutex.h"
 #include "src/engine/lane.h"
 
 namespace storage {
@@ -65,7 +65,8 @@ class Housekeeper {
   absl::Time flush_at_ = absl::InfiniteFuture();
   bool failing_ = false;  // the last reservation failed: said once
 
-  absl::Mutex mu_;
+  Mutex mu_;
+  CondVar wake_;
   bool poked_ ABSL_GUARDED_BY(mu_) = true;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::thread thread_;

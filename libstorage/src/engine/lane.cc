@@ -36,18 +36,20 @@ CommitLane::~CommitLane() { Stop(); }
 
 void CommitLane::Stop() {
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(&mu_);
     stopping_ = true;
+    work_.Signal();
   }
-  absl::MutexLock lock(&join_mu_);
+  MutexLock lock(&join_mu_);
   if (thread_.joinable()) thread_.join();
 }
 
 void CommitLane::Submit(std::shared_ptr<WriteOp> op) {
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(&mu_);
     if (!stopping_) {
       queue_.push_back(std::move(op));
+      if (queue_.size() == 1) work_.Signal();
       return;
     }
   }
@@ -58,17 +60,17 @@ void CommitLane::Submit(std::shared_ptr<WriteOp> op) {
 }
 
 int64_t CommitLane::queued() const {
-  absl::ReaderMutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   return static_cast<int64_t>(queue_.size());
 }
 
 absl::Status CommitLane::Health() const {
-  absl::ReaderMutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   return health_;
 }
 
 void CommitLane::SetHealth(const absl::Status& status) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   if (health_ != status) health_ = status;
 }
 
@@ -76,9 +78,10 @@ absl::Status CommitLane::RaiseFloor(int64_t target) {
   auto promise = std::make_shared<std::promise<absl::Status>>();
   std::future<absl::Status> done = promise->get_future();
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(&mu_);
     if (stopping_) return MakeStatus(Code::kCancelled, "the engine is closing");
     tasks_.push_back([this, promise, target] { promise->set_value(DoRaiseFloor(target)); });
+    work_.Signal();
   }
   return done.get();
 }
@@ -97,17 +100,19 @@ absl::Status CommitLane::DoRaiseFloor(int64_t target) {
 }
 
 void CommitLane::Heal() {
-  absl::MutexLock lock(&mu_);
-  if (!stopping_) tasks_.push_back([this] { SetHealth(batches_.Settle()); });
+  MutexLock lock(&mu_);
+  if (stopping_) return;
+  tasks_.push_back([this] { SetHealth(batches_.Settle()); });
+  work_.Signal();
 }
 
 // False = stop. Fills ops with the next batch, or tasks, or neither (idle step).
 bool CommitLane::WaitForWork(Ops* ops, std::vector<std::function<void()>>* tasks) {
-  absl::MutexLock lock(&mu_);
-  auto work = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return !queue_.empty() || !tasks_.empty() || stopping_;
-  };
-  mu_.AwaitWithTimeout(absl::Condition(&work), pace_.MaxWait());
+  MutexLock lock(&mu_);
+  const SteadyTime until = SteadyAfter(pace_.MaxWait());
+  while (queue_.empty() && tasks_.empty() && !stopping_) {
+    if (!work_.WaitUntil(&mu_, until)) break;
+  }
   tasks->swap(tasks_);
   size_t bytes = 0;
   while (!queue_.empty() && ops->size() < kMaxBatchOps && bytes < kMaxBatchBytes) {
@@ -140,7 +145,7 @@ void CommitLane::Run() {
 }
 
 void CommitLane::Requeue(Ops ops) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   queue_.insert(queue_.begin(), std::make_move_iterator(ops.begin()),
                 std::make_move_iterator(ops.end()));
 }

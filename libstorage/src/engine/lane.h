@@ -17,9 +17,9 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "src/backend/backend.h"
+#include "src/base/mutex.h"
 #include "src/engine/batch.h"
 #include "src/engine/engine.h"
 #include "src/engine/pace.h"
@@ -86,12 +86,13 @@ class CommitLane {
   LanePace pace_;        // lane thread only
   BatchWriter batches_;  // lane thread only
 
-  mutable absl::Mutex mu_;
+  mutable Mutex mu_;
+  CondVar work_;
   std::deque<std::shared_ptr<WriteOp>> queue_ ABSL_GUARDED_BY(mu_);
   std::vector<std::function<void()>> tasks_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status health_ ABSL_GUARDED_BY(mu_);
-  absl::Mutex join_mu_;
+  Mutex join_mu_;
   std::thread thread_ ABSL_GUARDED_BY(join_mu_);  // last: it uses all of the above
 };
 

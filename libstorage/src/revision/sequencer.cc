@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/time/clock.h"
+
 namespace storage {
 
 Sequencer::Sequencer(MetadataStore* meta, int64_t rev, int64_t reserved,
@@ -18,7 +20,7 @@ absl::StatusOr<int64_t> Sequencer::Take(int lane, int64_t n) {
   for (;;) {
     int64_t need = 0;
     {
-      absl::MutexLock lock(&mu_);
+      MutexLock lock(&mu_);
       if (rev_ + n <= reserved_) {
         const int64_t first = rev_ + 1;
         rev_ += n;
@@ -39,8 +41,9 @@ absl::StatusOr<int64_t> Sequencer::Take(int lane, int64_t n) {
 void Sequencer::Decide(int lane, int64_t head) {
   bool first_move = false;
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(&mu_);
     lanes_[lane].in_flight = 0;
+    if (waiting_ > 0) decided_.SignalAll();
     if (head > lanes_[lane].mark.confirmed) {
       lanes_[lane].mark.confirmed = head;
       first_move = !marks_moved_;
@@ -51,7 +54,7 @@ void Sequencer::Decide(int lane, int64_t head) {
 }
 
 int64_t Sequencer::Rev() const {
-  absl::ReaderMutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   return rev_;
 }
 
@@ -61,21 +64,23 @@ int64_t Sequencer::CompleteLocked(int lane) const {
 }
 
 int64_t Sequencer::Complete(int lane) const {
-  absl::ReaderMutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   return CompleteLocked(lane);
 }
 
 int Sequencer::WaitComplete(absl::Span<const int> lanes, int64_t rev, absl::Time deadline) const {
   int behind = -1;
-  auto complete = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+  const SteadyTime until = SteadyAfter(deadline - absl::Now());
+  MutexLock lock(&mu_);
+  ++waiting_;
+  for (bool in_time = true;; in_time = decided_.WaitUntil(&mu_, until)) {
     behind = -1;
     for (int lane : lanes) {
       if (CompleteLocked(lane) < rev) behind = lane;
     }
-    return behind < 0;
-  };
-  absl::MutexLock lock(&mu_);
-  mu_.AwaitWithDeadline(absl::Condition(&complete), deadline);
+    if (behind < 0 || !in_time) break;
+  }
+  --waiting_;
   return behind;
 }
 
@@ -88,11 +93,11 @@ std::map<std::string, BackendMark> Sequencer::MarksLocked() const {
 }
 
 absl::Status Sequencer::ReserveAhead(bool flush_marks) {
-  absl::MutexLock reserve_lock(&reserve_mu_);
+  MutexLock reserve_lock(&reserve_mu_);
   int64_t upto = 0;
   std::map<std::string, BackendMark> marks;
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(&mu_);
     const bool low = reserved_ - rev_ < kBlock / 2;
     if (!low && !(flush_marks && marks_moved_)) return absl::OkStatus();
     upto = low ? rev_ + kBlock : reserved_;
@@ -100,7 +105,7 @@ absl::Status Sequencer::ReserveAhead(bool flush_marks) {
     marks_moved_ = false;
   }
   absl::Status status = meta_->Reserve(upto, marks);
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   if (status.ok()) {
     reserved_ = std::max(reserved_, upto);
   } else {
@@ -110,11 +115,11 @@ absl::Status Sequencer::ReserveAhead(bool flush_marks) {
 }
 
 absl::Status Sequencer::Finish() {
-  absl::MutexLock reserve_lock(&reserve_mu_);
+  MutexLock reserve_lock(&reserve_mu_);
   int64_t rev = 0;
   std::map<std::string, BackendMark> marks;
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(&mu_);
     for (const LaneState& lane : lanes_) {
       // Numbers in flight were neither committed nor voided: not a clean end.
       if (lane.in_flight != 0) {

@@ -15,10 +15,10 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "src/backend/metadata.h"
+#include "src/base/mutex.h"
 #include "src/base/status.h"
 
 namespace storage {
@@ -63,12 +63,14 @@ class Sequencer {
     LaneMark mark;
     int64_t in_flight = 0;  // first number in flight; 0 = none
   };
-  int64_t CompleteLocked(int lane) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  std::map<std::string, BackendMark> MarksLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  int64_t CompleteLocked(int lane) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::map<std::string, BackendMark> MarksLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   MetadataStore* const meta_;
-  absl::Mutex reserve_mu_ ABSL_ACQUIRED_BEFORE(mu_);  // one reservation at a time
-  mutable absl::Mutex mu_;
+  Mutex reserve_mu_ ABSL_ACQUIRED_BEFORE(mu_);  // one reservation at a time
+  mutable Mutex mu_;
+  mutable CondVar decided_;  // signalled when a lane gets further and somebody waits
+  mutable int waiting_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t rev_ ABSL_GUARDED_BY(mu_);
   int64_t reserved_ ABSL_GUARDED_BY(mu_);
   bool marks_moved_ ABSL_GUARDED_BY(mu_) = false;

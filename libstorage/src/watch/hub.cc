@@ -16,7 +16,7 @@ class HubWatch : public Watch {
       : hub_(std::move(hub)), state_(std::move(state)) {}
   ~HubWatch() override {
     state_->Stop();
-    absl::MutexLock lock(&hub_->mu);
+    MutexLock lock(&hub_->mu);
     hub_->watches.erase(state_);
   }
   WatchBatch Next(int64_t max_events, int64_t max_bytes) override {
@@ -61,7 +61,7 @@ absl::StatusOr<std::unique_ptr<Watch>> Hub::Start(ResourceId resource, const Ran
   auto state = std::make_shared<WatchState>(shared_, resource, range, std::move(lanes), after,
                                             std::move(ready));
   {
-    absl::MutexLock lock(&shared_->mu);
+    MutexLock lock(&shared_->mu);
     if (!shared_->end.ok()) return shared_->end;
     shared_->watches.insert(state);
   }
@@ -73,7 +73,7 @@ absl::StatusOr<std::unique_ptr<Watch>> Hub::Start(ResourceId resource, const Ran
 void Hub::End(absl::Status status) {
   std::vector<std::shared_ptr<WatchState>> watches;
   {
-    absl::MutexLock lock(&shared_->mu);
+    MutexLock lock(&shared_->mu);
     if (shared_->end.ok()) shared_->end = status;
     watches.assign(shared_->watches.begin(), shared_->watches.end());
   }
@@ -84,7 +84,7 @@ Hub::Stats Hub::GetStats() const {
   Stats stats;
   std::vector<std::shared_ptr<WatchState>> watches;
   {
-    absl::MutexLock lock(&shared_->mu);
+    MutexLock lock(&shared_->mu);
     watches.assign(shared_->watches.begin(), shared_->watches.end());
   }
   const int64_t rev = shared_->env.rev();

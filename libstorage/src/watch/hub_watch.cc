@@ -32,7 +32,7 @@ WatchState::WatchState(std::shared_ptr<Hub::Shared> hub, ResourceId resource, Ra
 void WatchState::Begin() {
   std::vector<int> lanes;
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(&mu_);
     for (const Part& part : parts_) lanes.push_back(part.lane);
   }
   for (int lane : lanes) hub_->rings[lane]->Follow(resource_, shared_from_this());
@@ -41,13 +41,13 @@ void WatchState::Begin() {
 
 void WatchState::Stop() {
   {
-    absl::MutexLock lock(&ready_mu_);
+    MutexLock lock(&ready_mu_);
     ready_ = nullptr;
   }
   End(MakeStatus(Code::kCancelled, "the watch was closed"));
   std::vector<int> lanes;
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(&mu_);
     for (const Part& part : parts_) lanes.push_back(part.lane);
   }
   for (int lane : lanes) hub_->rings[lane]->Unfollow(resource_, this);
@@ -55,7 +55,7 @@ void WatchState::Stop() {
 
 void WatchState::End(const absl::Status& status) {
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(&mu_);
     if (end_.ok()) end_ = status;
   }
   Wake();
@@ -63,19 +63,19 @@ void WatchState::End(const absl::Status& status) {
 
 void WatchState::Wake() {
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(&mu_);
     dirty_ = true;
     if (!armed_) return;
     armed_ = false;
     behind_since_ = absl::Now();
   }
-  absl::MutexLock lock(&ready_mu_);
+  MutexLock lock(&ready_mu_);
   if (ready_ != nullptr) ready_();
 }
 
 void WatchState::RequestProgress() {
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(&mu_);
     progress_wanted_ = std::max(progress_wanted_, hub_->env.rev());
   }
   Wake();
@@ -89,7 +89,7 @@ int64_t WatchState::Limit() const {
 
 WatchBatch WatchState::Next(int64_t max_events, int64_t max_bytes) {
   WatchBatch batch;
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   if (!end_.ok()) {
     batch.end = end_;
     return batch;
@@ -193,7 +193,7 @@ void WatchState::Load(size_t index) {
   int lane = 0;
   int64_t after = 0;
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(&mu_);
     if (!end_.ok()) return;
     lane = parts_[index].lane;
     after = parts_[index].cursor;
@@ -227,7 +227,7 @@ void WatchState::Load(size_t index) {
     status = snapshot.status();
   }
   {
-    absl::MutexLock lock(&mu_);
+    MutexLock lock(&mu_);
     Part& part = parts_[index];
     part.loading = false;
     if (!status.ok() && end_.ok()) end_ = status;
@@ -243,7 +243,7 @@ void WatchState::Load(size_t index) {
 }
 
 std::pair<int64_t, absl::Duration> WatchState::Lag(int64_t rev, absl::Time now) const {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   const bool behind = behind_since_ != absl::InfiniteFuture();
   return {behind ? std::max<int64_t>(0, rev - bound_) : 0,
           behind ? now - behind_since_ : absl::ZeroDuration()};

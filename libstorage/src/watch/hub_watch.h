@@ -10,8 +10,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_set.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "src/base/mutex.h"
 #include "src/watch/hub.h"
 
 namespace storage {
@@ -22,7 +22,7 @@ struct Hub::Shared {
   HubEnv env;
   std::vector<Source> sources;
   std::vector<std::unique_ptr<Ring>> rings;
-  mutable absl::Mutex mu;
+  mutable Mutex mu;
   absl::flat_hash_set<std::shared_ptr<WatchState>> watches ABSL_GUARDED_BY(mu);
   absl::Status end ABSL_GUARDED_BY(mu);
 };
@@ -52,7 +52,7 @@ class WatchState : public Follower, public std::enable_shared_from_this<WatchSta
     std::vector<EventPtr> ready;  // of the Next that is running
     int64_t bound = 0;            // ready holds everything up to here
   };
-  int64_t Limit() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  int64_t Limit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Gather(Part& part, int64_t limit, int64_t max_events, int64_t max_bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Merge(int64_t max_events, WatchBatch* batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -64,7 +64,7 @@ class WatchState : public Follower, public std::enable_shared_from_this<WatchSta
   const ResourceId resource_;
   const Range range_;
 
-  mutable absl::Mutex mu_;
+  mutable Mutex mu_;
   std::vector<Part> parts_ ABSL_GUARDED_BY(mu_);
   bool armed_ ABSL_GUARDED_BY(mu_) = true;   // the last Next was empty: the next Wake calls ready
   bool dirty_ ABSL_GUARDED_BY(mu_) = false;  // woken since Next began
@@ -73,7 +73,7 @@ class WatchState : public Follower, public std::enable_shared_from_this<WatchSta
   absl::Time behind_since_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
   absl::Status end_ ABSL_GUARDED_BY(mu_);
 
-  absl::Mutex ready_mu_;  // held around ready_, so that Stop can wait for it
+  Mutex ready_mu_;  // held around ready_, so that Stop can wait for it
   std::function<void()> ready_ ABSL_GUARDED_BY(ready_mu_);
 };
 

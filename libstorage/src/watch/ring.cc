@@ -36,7 +36,7 @@ void Ring::Clear(int64_t head) {
 }
 
 void Ring::Append(int64_t prev_head, absl::Span<const EventPtr> events, int64_t last) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   if (prev_head != head_) Clear(prev_head);
   for (const EventPtr& event : events) {
     Get(event->resource).events.push_back(event);
@@ -62,7 +62,7 @@ bool Ring::Read(ResourceId resource, const Range& range, int64_t after, int64_t 
                 int64_t max_events, int64_t max_bytes, std::vector<EventPtr>* out,
                 bool* truncated) {
   *truncated = false;
-  absl::ReaderMutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   auto found = collections_.find(resource);
   if (found == collections_.end()) return after >= base_;
   const Collection& collection = *found->second;
@@ -83,12 +83,12 @@ bool Ring::Read(ResourceId resource, const Range& range, int64_t after, int64_t 
 }
 
 void Ring::Follow(ResourceId resource, const std::shared_ptr<Follower>& follower) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   Get(resource).followers.push_back(follower);
 }
 
 void Ring::Unfollow(ResourceId resource, Follower* follower) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   auto& followers = Get(resource).followers;
   auto same = [&](const std::shared_ptr<Follower>& f) { return f.get() == follower; };
   followers.erase(std::remove_if(followers.begin(), followers.end(), same), followers.end());
@@ -96,12 +96,12 @@ void Ring::Unfollow(ResourceId resource, Follower* follower) {
 }
 
 void Ring::Block(const std::shared_ptr<Follower>& follower) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   blocked_.insert(follower);
 }
 
 std::vector<std::shared_ptr<Follower>> Ring::ToWake(absl::Span<const EventPtr> events) {
-  absl::MutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   std::vector<std::shared_ptr<Follower>> wake(blocked_.begin(), blocked_.end());
   blocked_.clear();
   absl::flat_hash_map<ResourceId, std::vector<const Event*>> touched;
@@ -120,12 +120,12 @@ std::vector<std::shared_ptr<Follower>> Ring::ToWake(absl::Span<const EventPtr> e
 }
 
 int64_t Ring::bytes() const {
-  absl::ReaderMutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   return bytes_;
 }
 
 int64_t Ring::watches() const {
-  absl::ReaderMutexLock lock(&mu_);
+  MutexLock lock(&mu_);
   int64_t n = 0;
   for (const auto& [resource, collection] : collections_) {
     n += static_cast<int64_t>(collection->followers.size());

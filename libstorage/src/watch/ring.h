@@ -17,9 +17,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "src/backend/backend.h"
+#include "src/base/mutex.h"
 #include "src/watch/watch.h"
 
 namespace storage {
@@ -62,7 +62,7 @@ class Ring {
   void Clear(int64_t head) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Evict() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  mutable absl::Mutex mu_;
+  mutable Mutex mu_;
   int64_t base_ ABSL_GUARDED_BY(mu_);  // start of a collection that is new here
   int64_t head_ ABSL_GUARDED_BY(mu_);
   const int64_t max_bytes_;

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "src/base/mutex.h"
 #include "src/engine/engine.h"
 
 namespace storage {
@@ -102,8 +102,9 @@ class Watcher {
   Watcher(Engine& engine, ResourceId resource, const Range& range, int64_t after) {
     absl::StatusOr<std::unique_ptr<Watch>> watch =
         engine.StartWatch(resource, range, after, [this] {
-          absl::MutexLock lock(&mu_);
+          MutexLock lock(&mu_);
           ready_ = true;
+          wake_.Signal();
         });
     status = watch.status();
     if (watch.ok()) watch_ = std::move(*watch);
@@ -114,8 +115,11 @@ class Watcher {
       WatchBatch batch = watch_->Next(max_events, 1 << 20);
       if (!batch.events.empty() || batch.progress > 0 || !batch.end.ok()) return batch;
       if (batch.more) continue;
-      absl::MutexLock lock(&mu_);
-      if (!mu_.AwaitWithTimeout(absl::Condition(&ready_), absl::Seconds(5))) return batch;
+      MutexLock lock(&mu_);
+      const SteadyTime until = SteadyAfter(absl::Seconds(5));
+      while (!ready_) {
+        if (!wake_.WaitUntil(&mu_, until)) return batch;
+      }
       ready_ = false;
     }
   }
@@ -132,7 +136,8 @@ class Watcher {
   absl::Status status;
 
  private:
-  absl::Mutex mu_;
+  Mutex mu_;
+  CondVar wake_;
   bool ready_ ABSL_GUARDED_BY(mu_) = false;
   std::unique_ptr<Watch> watch_;
 };
