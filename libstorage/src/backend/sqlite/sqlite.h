@@ -18,13 +18,14 @@
 namespace storage {
 
 struct SqliteOptions {
-  std::string name;                            // of the backend, for messages and metrics
-  std::string path;                            // directories are created
-  std::map<std::string, std::string> options;  // of the DSN: honoured, accepted and logged, or refused by name
-  bool read_only = false;                      // no lock, no schema upgrade, no lane
+  std::string name;  // of the backend, for messages and metrics
+  std::string path;  // directories are created
+  std::map<std::string, std::string>
+      options;             // of the DSN: honoured, accepted and logged, or refused by name
+  bool read_only = false;  // no lock, no schema upgrade, no lane
   bool secure_delete = false;
-  int64_t slow_sql_ms = 0;                     // statements that take longer are logged; 0 = off
-  Logger* logger = nullptr;                    // may be null; outlives the backend
+  int64_t slow_sql_ms = 0;   // statements that take longer are logged; 0 = off
+  Logger* logger = nullptr;  // may be null; outlives the backend
 };
 
 absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(const SqliteOptions& options);

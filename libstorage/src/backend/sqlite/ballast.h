@@ -1,0 +1,52 @@
+// The ballast: 64 MiB set aside on each file system that holds databases of
+// this process, in ".libstorage-ballast" beside the first of them. When the
+// disk is full it is given back, so that deletes, compaction and void
+// transactions still find room, while creates and updates are refused until
+// the ballast could be set aside again.
+// Threads: any; one Ballast is shared by all databases of a file system.
+#ifndef LIBSTORAGE_SRC_BACKEND_SQLITE_BALLAST_H_
+#define LIBSTORAGE_SRC_BACKEND_SQLITE_BALLAST_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "src/backend/sqlite/errors.h"
+
+namespace storage::sqlite {
+
+class Ballast {
+ public:
+  // The ballast of the file system of site's file; made when it is the first.
+  static std::shared_ptr<Ballast> For(const Site& site);
+
+  explicit Ballast(std::string path) : path_(std::move(path)) {}
+  Ballast(const Ballast&) = delete;
+  Ballast& operator=(const Ballast&) = delete;
+
+  bool spent() const { return spent_.load(std::memory_order_relaxed); }
+  // Gives the space back. True when there was some to give.
+  bool Spend(const Site& site);
+  // Sets it aside again when there is room; asks the file system at most once
+  // a second. True when it is not spent afterwards.
+  bool Restore(const Site& site);
+  // OK, or NO_SPACE for a write that makes the database grow.
+  absl::Status CheckGrowth(const Site& site);
+
+  static void SetBytesForTest(int64_t bytes, int64_t recheck_ms);
+
+ private:
+  bool Allocate(const Site& site);
+
+  const std::string path_;
+  std::mutex mutex_;
+  std::atomic<bool> spent_{false};
+  bool supported_ = true;      // guarded by mutex_
+  int64_t next_check_ms_ = 0;  // guarded by mutex_
+};
+
+}  // namespace storage::sqlite
+
+#endif  // LIBSTORAGE_SRC_BACKEND_SQLITE_BALLAST_H_

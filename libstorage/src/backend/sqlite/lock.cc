@@ -1,0 +1,108 @@
+#include "src/backend/sqlite/lock.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+#include <fstream>
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+
+namespace storage::sqlite {
+namespace {
+
+constexpr size_t kMaxText = 1024;
+constexpr size_t kMaxCommand = 400;
+
+// "scheme://user:secret@host" keeps the user and the host.
+std::string Redact(std::string_view text) {
+  std::string out;
+  while (true) {
+    const size_t scheme = text.find("://");
+    if (scheme == std::string_view::npos) break;
+    out.append(text.substr(0, scheme + 3));
+    text.remove_prefix(scheme + 3);
+    // Up to the next argument: a password may hold any other character.
+    const std::string_view authority = text.substr(0, text.find(' '));
+    const size_t at = authority.rfind('@');
+    const size_t colon = authority.find(':');
+    if (at == std::string_view::npos || colon > at) continue;
+    out.append(authority.substr(0, colon)).append(":***");
+    text.remove_prefix(at);
+  }
+  out.append(text);
+  return out;
+}
+
+std::string CommandLine() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  while (!text.empty() && text.back() == '\0') text.pop_back();
+  for (char& c : text) {
+    if (c == '\0' || c == '\n') c = ' ';
+  }
+  return Redact(text).substr(0, kMaxCommand);
+}
+
+std::string Describe() {
+  char host[256] = "?";
+  gethostname(host, sizeof(host) - 1);
+  const time_t now = time(nullptr);
+  struct tm utc {};
+  gmtime_r(&now, &utc);
+  char since[32];
+  strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return absl::StrCat("pid ", getpid(), " on host ", host, " since ", since, ": ", CommandLine(),
+                      "\n");
+}
+
+std::string ReadText(int fd) {
+  char buffer[kMaxText];
+  const ssize_t size = pread(fd, buffer, sizeof(buffer), 0);
+  std::string text(buffer, size > 0 ? static_cast<size_t>(size) : 0);
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text.empty() ? "unknown (the lock file is empty)" : text;
+}
+
+}  // namespace
+
+std::string RedactForTest(std::string_view command_line) { return Redact(command_line); }
+
+absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Acquire(const Site& site) {
+  const std::string path = site.path + ".lock";
+  // 0600: the command line is the owner's business.
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return FromErrno(errno, "cannot open the lock file", path, site);
+  std::unique_ptr<FileLock> lock(new FileLock(fd));
+  struct flock range {};
+  range.l_type = F_WRLCK;
+  range.l_whence = SEEK_SET;
+  if (fcntl(fd, F_OFD_SETLK, &range) != 0) {
+    if (errno != EAGAIN && errno != EACCES) {
+      return FromErrno(errno, "cannot lock", path, site);
+    }
+    return MakeStatus(Code::kBusy,
+                      absl::StrCat(site.path, " is written by another process: ", ReadText(fd),
+                                   "; stop it, or give this one a file of its own"),
+                      site.name);
+  }
+  lock->held_ = true;
+  // The text helps people; the lock alone counts, so a full disk does not matter.
+  const std::string text = Describe();
+  if (ftruncate(fd, 0) == 0 && pwrite(fd, text.data(), text.size(), 0) < 0) {
+    Log(site, LogLevel::kWarning, absl::StrCat("cannot write ", path));
+  }
+  return lock;
+}
+
+// The file stays: removing it would let two processes lock two files of one name.
+FileLock::~FileLock() {
+  if (held_ && ftruncate(fd_, 0) != 0) {
+    // The next holder writes its own text.
+  }
+  close(fd_);
+}
+
+}  // namespace storage::sqlite

@@ -1,0 +1,59 @@
+// Backend on one SQLite file: the writer, the readers, the lock.
+// Threads: as Backend; what touches the writer belongs to the lane thread.
+#ifndef LIBSTORAGE_SRC_BACKEND_SQLITE_SQLITE_BACKEND_H_
+#define LIBSTORAGE_SRC_BACKEND_SQLITE_SQLITE_BACKEND_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/backend/backend.h"
+#include "src/backend/sqlite/lock.h"
+#include "src/backend/sqlite/reader_pool.h"
+#include "src/backend/sqlite/sqlite.h"
+#include "src/backend/sqlite/writer.h"
+
+namespace storage::sqlite {
+
+class SqliteBackend : public Backend {
+ public:
+  static absl::StatusOr<std::unique_ptr<SqliteBackend>> Open(const SqliteOptions& options);
+
+  const std::string& name() const override { return site_.name; }
+  const std::string& identity() const override { return identity_; }
+  bool fast_reads() const override { return true; }
+  bool durable() const override { return settings_.synchronous >= Synchronous::kFull; }
+
+  absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLane() override;
+  absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot() override;
+  absl::Status Get(std::string_view key, const RowSink& sink) override;
+  absl::StatusOr<int64_t> DeleteHistory(int64_t max_rows) override;
+  absl::StatusOr<bool> Maintain(bool idle) override;
+  absl::StatusOr<BackendStats> Stats() override;
+  absl::Status Ping() override;
+
+  // "query_only=.. wal_autocheckpoint=.." of the writer and of one reader.
+  absl::StatusOr<std::vector<std::string>> PragmasForTest();
+
+ private:
+  SqliteBackend(const SqliteOptions& options, const Settings& settings);
+  absl::Status OpenFile(bool read_only);
+  absl::Status NotWritable() const;
+  absl::Status LaneOpen() const;
+  absl::StatusOr<int64_t> DeleteRows(int64_t max_rows);
+  absl::StatusOr<bool> GiveBack();
+
+  Site site_;
+  const Settings settings_;
+  std::string identity_;
+  FileIdentity file_;
+  // Destroyed from the last: the writer closes after all readers, so that it
+  // checkpoints and removes the log, and under the lock.
+  std::unique_ptr<FileLock> lock_;
+  std::unique_ptr<Writer> writer_;  // null when read-only
+  std::unique_ptr<ReaderPool> readers_;
+};
+
+}  // namespace storage::sqlite
+
+#endif  // LIBSTORAGE_SRC_BACKEND_SQLITE_SQLITE_BACKEND_H_

@@ -1,0 +1,227 @@
+#include "src/backend/sqlite/writer.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace storage::sqlite {
+namespace {
+
+constexpr int64_t kGrowStep = 1 << 20;
+// Readers that never let go of the log keep it from starting over; past this
+// many caps the writer waits for them, shortly, at each checkpoint.
+constexpr int64_t kWaitCaps = 4;
+constexpr int kWaitMs = 20;
+
+}  // namespace
+
+int64_t FileBytes(const Site& site) {
+  int64_t bytes = 0;
+  for (const char* suffix : {"", "-wal"}) {
+    struct stat info {};
+    if (stat((site.path + suffix).c_str(), &info) == 0) bytes += info.st_size;
+  }
+  return bytes;
+}
+
+absl::StatusOr<FileIdentity> IdentifyFile(const Site& site) {
+  struct stat info {};
+  if (stat(site.path.c_str(), &info) != 0) return FromErrno(errno, "cannot find", site.path, site);
+  return FileIdentity{info.st_dev, info.st_ino};
+}
+
+absl::Status CheckSameFile(const Site& site, const FileIdentity& opened) {
+  struct stat info {};
+  const bool found = stat(site.path.c_str(), &info) == 0;
+  if (found && info.st_dev == opened.device && info.st_ino == opened.inode) {
+    return absl::OkStatus();
+  }
+  return MakeStatus(Code::kUnavailable,
+                    absl::StrCat(site.path, " was ", found ? "replaced" : "removed or hidden",
+                                 " while it was open: nothing is written to it any more; put the "
+                                 "file back or restart"),
+                    site.name);
+}
+
+void UnknownTokens::Add(int64_t token, int64_t head) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  heads_[token] = head;
+}
+
+int64_t UnknownTokens::HeadBefore(int64_t token) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto it = heads_.find(token);
+  return it == heads_.end() ? 0 : it->second;
+}
+
+#define OWNER " WHERE id = 1 AND ver = ?1 AND m_id = ?2 AND epoch = ?3 AND gen = ?4"
+
+WriterStatements::WriterStatements(Connection* c)
+    : begin(c, "BEGIN IMMEDIATE"),
+      commit(c, "COMMIT"),
+      rollback(c, "ROLLBACK"),
+      lane(c, kSelectLane),
+      guard(c, "UPDATE lane SET head = ?6, ver = ver + 1, seq = ?7, seq_bytes = ?8" OWNER
+               " AND head < ?5"),
+      void_lane(c, "UPDATE lane SET head = max(head, ?5), ver = ver + 1" OWNER),
+      adopt(c,
+            "UPDATE lane SET m_id = ?2, epoch = ?3, gen = ?4, head = ?5, floor = ?6, "
+            "ver = ver + 1 WHERE id = 1 AND ver = ?1"),
+      raise_floor(c, "UPDATE lane SET floor = max(floor, min(?5, head)), ver = ver + 1" OWNER),
+      read(c, "SELECT create_rev, mod_rev, expire_ms, value FROM objects WHERE key = ?1"),
+      find(c, "SELECT create_rev, length(value) FROM objects WHERE key = ?1"),
+      create_event(c,
+                   "INSERT INTO events(rev, kind, token, seq, seq_bytes, key) "
+                   "VALUES(?1, ?2, ?3, ?4, ?5, ?6)"),
+      change_event(c,
+                   "INSERT INTO events SELECT ?1, ?2, ?3, ?4, ?5, mod_rev, create_rev, "
+                   "expire_ms, key, attrs, value FROM objects WHERE create_rev = ?6"),
+      create(c, "INSERT INTO objects VALUES(?1, ?1, ?2, ?3, ?4, ?5)"),
+      update(c,
+             "UPDATE objects SET mod_rev = ?2, expire_ms = ?3, attrs = ?4, value = ?5 "
+             "WHERE create_rev = ?1"),
+      remove(c, "DELETE FROM objects WHERE create_rev = ?1"),
+      kind(c,
+           "INSERT INTO kinds VALUES(?1, ?2, ?3) ON CONFLICT(collection) DO UPDATE SET "
+           "objects = objects + excluded.objects, bytes = bytes + excluded.bytes"),
+      free_pages(c, "PRAGMA freelist_count"),
+      last_debt(c,
+                "SELECT rev FROM events WHERE rev <= (SELECT floor FROM lane WHERE id = 1) "
+                "ORDER BY rev LIMIT 1 OFFSET ?1"),
+      delete_events(c,
+                    "DELETE FROM events WHERE rev <= min(?1, "
+                    "(SELECT floor FROM lane WHERE id = 1))") {}
+
+#undef OWNER
+
+Writer::Writer(std::unique_ptr<Connection> connection, const Settings& settings,
+               const FileIdentity& file)
+    : connection_(std::move(connection)),
+      settings_(settings),
+      file_(file),
+      ballast_(Ballast::For(connection_->site())),
+      statements_(connection_.get()) {
+  sqlite3_wal_hook(connection_->db(), &Writer::OnCommit, this);
+}
+
+absl::StatusOr<std::unique_ptr<Writer>> Writer::Open(const Site* site, const Settings& settings) {
+  const absl::Status created = CreateFile(*site);
+  if (!created.ok()) return created;
+  auto connection = Connection::Open(site, Connection::Mode::kCreate, settings.busy_ms);
+  if (!connection.ok()) return connection.status();
+  const absl::Status prepared = PrepareFile(connection->get(), FileKind::kObjects, settings);
+  if (!prepared.ok()) return prepared;
+  const auto file = IdentifyFile(*site);
+  if (!file.ok()) return file.status();
+  return std::unique_ptr<Writer>(new Writer(*std::move(connection), settings, *file));
+}
+
+int Writer::OnCommit(void* self, sqlite3* db, const char* name, int frames) {
+  auto* const writer = static_cast<Writer*>(self);
+  if (frames < writer->frames_) writer->copied_ = writer->retry_at_ = 0;  // the log started over
+  writer->frames_ = frames;
+  return SQLITE_OK;
+}
+
+absl::Status Writer::Failed(absl::Status status) {
+  if (status.ok()) return status;
+  // Some calls report a full disk only in errno (the index of the log, quotas).
+  const int error = sqlite3_system_errno(connection_->db());
+  const bool full =
+      CodeOf(status) == Code::kNoSpace ||
+      ((DriverCodeOf(status) & 0xff) == SQLITE_IOERR && (error == ENOSPC || error == EDQUOT));
+  if (full) ballast_->Spend(site());
+  return status;
+}
+
+absl::Status Writer::Begin() {
+  if (connection_->in_transaction()) Rollback();
+  const absl::Status same = CheckSameFile(site(), file_);
+  if (!same.ok()) return same;
+  return Failed(Query(&statements_.begin).Run("beginning a transaction"));
+}
+
+void Writer::Rollback() {
+  // Some errors have rolled back already. When this one fails, Begin tries again.
+  if (connection_->in_transaction()) {
+    Query(&statements_.rollback).Run("rolling back").IgnoreError();
+  }
+}
+
+absl::Status Writer::Commit() {
+  int rc = SQLITE_OK;
+  absl::Status status;
+  {
+    Query query(&statements_.commit);
+    query.Step();
+    rc = query.rc();
+    if (rc != SQLITE_DONE) status = FromCommit(rc, connection_->message(), site());
+  }
+  if (!status.ok()) {
+    status = Failed(std::move(status));
+    Rollback();
+    return status;
+  }
+  if (WantsCheckpoint(2 * kCapFrames)) {
+    const absl::Status copied = Checkpoint();
+    if (!copied.ok()) Log(site(), LogLevel::kError, std::string(copied.message()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Writer::SetRelaxed(bool relaxed) {
+  if (settings_.synchronous <= Synchronous::kNormal) return absl::OkStatus();
+  const auto level = relaxed ? Synchronous::kNormal : settings_.synchronous;
+  return connection_->Exec(absl::StrCat("PRAGMA synchronous=", static_cast<int>(level)));
+}
+
+absl::Status Writer::Checkpoint() {
+  const bool wait = frames_ > kWaitCaps * kCapFrames;
+  if (wait) sqlite3_busy_timeout(connection_->db(), kWaitMs);
+  int frames = 0;
+  int copied = 0;
+  const int rc = sqlite3_wal_checkpoint_v2(
+      connection_->db(), "main", wait ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE,
+      &frames, &copied);
+  if (wait) sqlite3_busy_timeout(connection_->db(), static_cast<int>(settings_.busy_ms));
+  if (frames >= 0 && copied >= 0) {
+    frames_ = frames;
+    copied_ = copied;
+  }
+  // What snapshots hold back is not tried again with every commit.
+  retry_at_ = frames_ + kCapFrames / 4;
+  if ((rc & 0xff) == SQLITE_BUSY) return absl::OkStatus();
+  return Failed(connection_->Error(rc, "checkpointing"));
+}
+
+// Zeros are no valid frames, so a reader or a recovery stops before them. The
+// write lock keeps a foreign program from appending meanwhile. The log has no
+// POSIX locks, so it may be opened and closed here.
+absl::StatusOr<bool> Writer::GrowLog() {
+  if (grow_failed_) return false;
+  struct stat info {};
+  const std::string path = site().path + "-wal";
+  if (stat(path.c_str(), &info) != 0 || info.st_size >= kCapFrames * kPageBytes) return false;
+  const absl::Status begun = Begin();
+  if (!begun.ok()) return begun;
+  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  bool grown = fd >= 0 && fstat(fd, &info) == 0;
+  if (grown) {
+    const std::string zeros(kGrowStep, '\0');
+    const ssize_t written = pwrite(fd, zeros.data(), zeros.size(), info.st_size);
+    grown = written == static_cast<ssize_t>(zeros.size()) && fdatasync(fd) == 0;
+  }
+  if (fd >= 0) close(fd);
+  Rollback();
+  // No room, or a file system that does not like it: the log grows by itself.
+  grow_failed_ = !grown;
+  return grown;
+}
+
+}  // namespace storage::sqlite

@@ -1,0 +1,116 @@
+// The one connection that writes a file of objects and checkpoints it, with
+// its statements and what it knows of the write-ahead log.
+// Threads: the lane thread only.
+#ifndef LIBSTORAGE_SRC_BACKEND_SQLITE_WRITER_H_
+#define LIBSTORAGE_SRC_BACKEND_SQLITE_WRITER_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "src/backend/sqlite/ballast.h"
+#include "src/backend/sqlite/connection.h"
+#include "src/backend/sqlite/options.h"
+#include "src/backend/sqlite/schema.h"
+
+namespace storage::sqlite {
+
+// On disk: the database and its log.
+int64_t FileBytes(const Site& site);
+
+// Which file an open connection looks at: a path can be replaced under us.
+struct FileIdentity {
+  dev_t device = 0;
+  ino_t inode = 0;
+};
+absl::StatusOr<FileIdentity> IdentifyFile(const Site& site);
+// UNAVAILABLE when the path now names another file or none.
+absl::Status CheckSameFile(const Site& site, const FileIdentity& opened);
+
+// Batches whose COMMIT failed without a verdict, and the head before each: the
+// rows of such a batch can only lie above it. Threads: any.
+class UnknownTokens {
+ public:
+  void Add(int64_t token, int64_t head);
+  int64_t HeadBefore(int64_t token);  // 0 when the token is not known here
+
+ private:
+  std::mutex mutex_;
+  std::map<int64_t, int64_t> heads_;  // guarded by mutex_
+};
+
+struct WriterStatements {
+  explicit WriterStatements(Connection* connection);
+  Statement begin, commit, rollback;
+  Statement lane, guard, void_lane, adopt, raise_floor;
+  Statement read, find, create_event, change_event, create, update, remove, kind;
+  Statement free_pages, last_debt, delete_events;
+};
+
+class Writer {
+ public:
+  static absl::StatusOr<std::unique_ptr<Writer>> Open(const Site* site, const Settings& settings);
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  // BEGIN IMMEDIATE, after ending what a failed transaction left behind.
+  absl::Status Begin();
+  // COMMIT; an error leaves no transaction open. Checkpoints when the log is
+  // far too long; an error of that is not one of the commit.
+  absl::Status Commit();
+  void Rollback();
+  // Passes an error on; a full disk spends the ballast on the way.
+  absl::Status Failed(absl::Status status);
+
+  // Commits of housekeeping need no sync of their own: the next synced commit
+  // covers them, and losing them costs nothing.
+  absl::Status SetRelaxed(bool relaxed);
+
+  // Copies the log into the database; frames of open snapshots stay behind.
+  absl::Status Checkpoint();
+  int64_t frames_to_copy() const { return frames_ - copied_; }
+  // Enough frames wait, and not all of them were held back the last time.
+  bool WantsCheckpoint(int64_t frames) const {
+    return frames_to_copy() > frames && frames_ >= retry_at_;
+  }
+  // Grows the log by one step of zeros while it is shorter than the cap;
+  // true = more to do. Overwriting blocks syncs faster than appending.
+  absl::StatusOr<bool> GrowLog();
+
+  Connection& connection() { return *connection_; }
+  WriterStatements& statements() { return statements_; }
+  Ballast& ballast() { return *ballast_; }
+  UnknownTokens& unknown() { return unknown_; }
+  const Site& site() const { return connection_->site(); }
+  const FileIdentity& file() const { return file_; }
+
+  bool lane_open = false;
+
+  static constexpr int64_t kPageBytes = 4096;
+  // Frames after which Maintain checkpoints: 16 MiB (docs/adr/0002).
+  static constexpr int64_t kCapFrames = 4096;
+
+ private:
+  Writer(std::unique_ptr<Connection> connection, const Settings& settings,
+         const FileIdentity& file);
+  static int OnCommit(void* self, struct sqlite3* db, const char* name, int frames);
+
+  const std::unique_ptr<Connection> connection_;
+  const Settings settings_;
+  const FileIdentity file_;
+  const std::shared_ptr<Ballast> ballast_;
+  WriterStatements statements_;
+  UnknownTokens unknown_;
+  int64_t frames_ = 0;    // in the log since its last restart
+  int64_t copied_ = 0;    // of them, already in the database
+  int64_t retry_at_ = 0;  // frames at which a checkpoint is tried again
+  bool grow_failed_ = false;
+};
+
+}  // namespace storage::sqlite
+
+#endif  // LIBSTORAGE_SRC_BACKEND_SQLITE_WRITER_H_
