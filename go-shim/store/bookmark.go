@@ -101,6 +101,9 @@ func (s *Store) RequestWatchProgress(context.Context) error {
 // mark handles a progress mark of the engine: it becomes a bookmark if one was
 // asked for, or if it is news to the watch cache.
 func (w *watcher) mark(rev int64) bool {
+	if w.isStopped() {
+		return false // all that was committed before Stop has been sent
+	}
 	if !w.marks.wanted.Swap(false) && !(w.progress && rev > w.last) {
 		return true
 	}

@@ -23,7 +23,7 @@ func counted(run func(context.Context, *testing.T, storage.Interface, storagetes
 		calls := &callCounter{Store: s.kv}
 		s.kv = calls
 		run(ctx, t, s, func(t *testing.T, pageSize, rows uint64) {
-			if read := transformer.GetReadsAndReset(); read < rows || read > rows+maxWorkers*chunkRows {
+			if read := transformer.GetReadsAndReset(); read < rows || read > rows+waveRows {
 				t.Errorf("looked at %d rows, needed %d", read, rows)
 			}
 			// sparsePage doubles: 64, 128, 256, 512, 1024 hold the suite's largest list.
@@ -40,7 +40,7 @@ func TestUpstreamSuite(t *testing.T) {
 			if test.name == "WatchWithUnsafeDelete" {
 				featuregatetesting.SetFeatureGateDuringTest(t, utilfeature.DefaultFeatureGate, features.AllowUnsafeMalformedObjectDeletion, true)
 			}
-			test.run(context.Background(), t, storeUnderTest{newTestStore(t, newFakeKV())})
+			test.run(context.Background(), t, storeUnderTest{newTestStore(t, newDB(t))})
 		})
 	}
 }

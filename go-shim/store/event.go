@@ -12,6 +12,12 @@ import (
 	"github.com/libstorage/go-shim/kv"
 )
 
+// change is what a watch looks at: the object after and before, if they matter.
+type change struct {
+	now, before decoded
+	updated     bool
+}
+
 // events makes what the caller sees of a batch, which it gives back. With an
 // error come the events before it.
 func (w *watcher) events(batch *kv.Batch) ([]watch.Event, error) {
@@ -21,103 +27,98 @@ func (w *watcher) events(batch *kv.Batch) ([]watch.Event, error) {
 		return nil, nil
 	}
 	w.last = batch.Events[n-1].Revision
-	return collect(n, func(i int) (watch.Event, error) {
+	return w.collect(n, func(i int) (change, error) {
 		metrics.RecordEtcdEvent(w.s.label)
-		return w.event(&batch.Events[i])
+		return w.look(&batch.Events[i])
 	})
 }
 
-// collect makes events 0..n-1 on several cores and returns them in order, up to
-// the first error. An event without a type is none.
-func collect(n int, make1 func(i int) (watch.Event, error)) ([]watch.Event, error) {
-	events := make([]watch.Event, n)
+// collect looks at changes 0..n-1 on several cores, and then, in order, makes
+// the events of them, up to the first error.
+func (w *watcher) collect(n int, look func(i int) (change, error)) ([]watch.Event, error) {
+	changes := make([]change, n)
 	errs := make([]error, n)
 	done := each(n, func(i int) bool {
-		events[i], errs[i] = make1(i)
+		changes[i], errs[i] = look(i)
 		return errs[i] == nil
 	})
-	kept := events[:0]
+	events := make([]watch.Event, 0, n)
 	for i := range done {
 		if errs[i] != nil {
-			return kept, errs[i]
+			return events, errs[i]
 		}
-		if events[i].Type != "" {
-			kept = append(kept, events[i])
+		if event, ok := w.event(&changes[i]); ok {
+			events = append(events, event)
 		}
 	}
-	return kept, nil
+	return events, nil
 }
 
-// event is what a watch sees of a change: with a selector, an object may come
-// into view or leave it. An object that left or was deleted is shown as it was,
-// at the revision of the change.
-func (w *watcher) event(e *kv.Event) (watch.Event, error) {
+// look decodes what matters of a change.
+func (w *watcher) look(e *kv.Event) (c change, err error) {
 	gone := e.Kind == kv.EventDelete || e.Kind == kv.EventExpire
-	var now, before seen
-	var err error
+	c.updated = e.Kind == kv.EventUpdate
 	if !gone {
-		if now, err = w.look(e, sideNew, e.Value); err != nil {
-			return watch.Event{}, err
+		if c.now, err = w.object(e, sideNew, e.Value); err != nil {
+			return c, err
 		}
 	}
-	if gone || e.Kind == kv.EventUpdate && !w.all {
-		if before, err = w.look(e, sideOld, e.Prev); err != nil {
-			if gone {
-				err = asCorruptDeleted(err)
-			}
-			return watch.Event{}, err
+	if gone || c.updated && !w.all {
+		c.before, err = w.object(e, sideOld, e.Prev)
+		if gone && err != nil {
+			err = asCorruptDeleted(err)
 		}
 	}
+	return c, err
+}
+
+// object decodes one side of a change, unless another watch or the writer has.
+func (w *watcher) object(e *kv.Event, side side, value []byte) (decoded, error) {
+	return w.s.decoded.get(w.ctx, decodeKey{e.Revision, side}, len(value), w.s.watches.count() > 1,
+		func() (runtime.Object, error) { return w.decodeStored(value, e.Revision, string(e.Key)) })
+}
+
+// event is what the watch sees of a change: with a selector an object may come
+// into view or leave it. One that left or was deleted is shown as it was, at the
+// revision of the change.
+func (w *watcher) event(c *change) (watch.Event, bool) {
+	now := w.selects(c.now.obj)
+	before := w.selects(c.before.obj) || w.all && c.updated
 	switch {
-	case now.selected && (before.selected || w.all && e.Kind == kv.EventUpdate):
-		return watch.Event{Type: watch.Modified, Object: w.handOut(now)}, nil
-	case now.selected:
-		return watch.Event{Type: watch.Added, Object: w.handOut(now)}, nil
-	case before.selected:
-		return watch.Event{Type: watch.Deleted, Object: w.handOut(before)}, nil
+	case now && before:
+		return watch.Event{Type: watch.Modified, Object: w.handOut(c.now)}, true
+	case now:
+		return watch.Event{Type: watch.Added, Object: w.handOut(c.now)}, true
+	case before:
+		return watch.Event{Type: watch.Deleted, Object: w.handOut(c.before)}, true
 	}
-	return watch.Event{}, nil
+	return watch.Event{}, false
 }
 
-// seen is one side of a change.
-type seen struct {
-	decoded
-	selected bool
-}
-
-// look decodes one side of a change and asks the selector.
-func (w *watcher) look(e *kv.Event, side side, value []byte) (seen, error) {
-	d, err := w.s.decoded.get(w.ctx, decodeKey{e.Revision, side}, len(value), w.s.watches.count() > 1,
-		func() (runtime.Object, error) { return w.s.decodeStored(w, value, e.Revision, string(e.Key)) })
-	if err != nil {
-		return seen{}, err
-	}
-	return seen{d, w.selects(d.obj)}, nil
-}
-
+// selects tells whether there is an object that the watch is about.
 func (w *watcher) selects(obj runtime.Object) bool {
-	if w.all {
-		return true
+	if obj == nil || w.all {
+		return obj != nil
 	}
 	ok, err := w.pred.Matches(obj)
 	return err == nil && ok
 }
 
 // handOut gives the caller an object of its own.
-func (w *watcher) handOut(o seen) runtime.Object {
+func (w *watcher) handOut(o decoded) runtime.Object {
 	if o.owned {
 		return o.obj
 	}
 	return o.obj.DeepCopyObject()
 }
 
-// decodeStored decodes a stored value for a watch.
-func (s *Store) decodeStored(w *watcher, value []byte, rev int64, key string) (runtime.Object, error) {
-	data, _, err := s.fromStorage(w.ctx, value, key)
+// decodeStored decodes a stored value.
+func (w *watcher) decodeStored(value []byte, rev int64, key string) (runtime.Object, error) {
+	data, _, err := w.s.fromStorage(w.ctx, value, key)
 	if err != nil {
 		return nil, err
 	}
-	return s.decode(data, nil, rev, key)
+	return w.s.decode(data, nil, rev, key)
 }
 
 // sync sends what is there as ADDED events, read at one revision, which becomes
@@ -162,15 +163,12 @@ func (w *watcher) sync() error {
 // existing makes the ADDED events of a page, which it gives back.
 func (w *watcher) existing(result *kv.Result) ([]watch.Event, error) {
 	defer result.Release()
-	return collect(len(result.KVs), func(i int) (watch.Event, error) {
+	return w.collect(len(result.KVs), func(i int) (change, error) {
 		row := &result.KVs[i]
-		obj, err := w.s.decodeStored(w, row.Value, row.ModRevision, string(row.Key))
+		obj, err := w.decodeStored(row.Value, row.ModRevision, string(row.Key))
 		if err != nil {
-			return watch.Event{}, fmt.Errorf("key %q: %w", row.Key, err)
+			return change{}, fmt.Errorf("key %q: %w", row.Key, err)
 		}
-		if !w.selects(obj) {
-			return watch.Event{}, nil
-		}
-		return watch.Event{Type: watch.Added, Object: obj}, nil
+		return change{now: decoded{obj, true}}, nil
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/libstorage/go-shim/kv"
@@ -333,3 +334,5 @@ func (f *fakeKV) Backends() []string          { return []string{"default"} }
 func (f *fakeKV) StatsJSON() ([]byte, error)  { return []byte("{}"), nil }
 func (f *fakeKV) LayoutJSON() ([]byte, error) { return []byte("{}"), nil }
 func (f *fakeKV) Close() error                { return nil }
+
+func newDB(t testing.TB) kv.Store { return newFakeKV() }

@@ -78,7 +78,9 @@ func (s *Store) GetList(ctx context.Context, key string, opts storage.ListOption
 }
 
 // selectsAll takes a predicate that was never filled for one without selectors.
-func selectsAll(p *storage.SelectionPredicate) bool { return p.Label == nil && p.Field == nil || p.Empty() }
+func selectsAll(p *storage.SelectionPredicate) bool {
+	return p.Label == nil && p.Field == nil || p.Empty()
+}
 
 // bind finds the slice to fill and how to make an item of it.
 func (l *list) bind(listObj runtime.Object) error {

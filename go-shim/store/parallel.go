@@ -12,9 +12,9 @@ const (
 	maxWorkers   = 4
 )
 
-// each calls do for 0..n-1 on several cores, and returns how many calls it made.
-// Numbers are handed out in order. Once a call returned false no more are handed
-// out, but all lower ones are done. A panic is the caller's.
+// each calls do for 0..n-1 on several cores. Numbers are handed out in order. Once
+// a call returned false no more are handed out, but all lower ones are done. The
+// result is a number below which all are done. A panic is the caller's.
 func each(n int, do func(i int) bool) int {
 	workers := min(runtime.GOMAXPROCS(0), maxWorkers, n/parallelRows+1)
 	if workers == 1 {
@@ -39,14 +39,14 @@ func each(n int, do func(i int) bool) int {
 	if p := e.panicked.Load(); p != nil {
 		panic(*p)
 	}
-	return int(e.calls.Load())
+	return min(n, int(e.done.Load()))
 }
 
 type eacher struct {
 	n        int
 	do       func(i int) bool
 	next     atomic.Int64 // first number that was not handed out
-	calls    atomic.Int64
+	done     atomic.Int64 // numbers that were handed out; all of them are done in the end
 	panicked atomic.Pointer[any]
 }
 
@@ -62,6 +62,7 @@ func (e *eacher) work() {
 		if from >= e.n {
 			return
 		}
+		e.done.Add(chunkRows)
 		if !e.chunk(from, min(from+chunkRows, e.n)) {
 			e.next.Store(int64(e.n))
 		}
@@ -71,7 +72,6 @@ func (e *eacher) work() {
 // chunk does all of a chunk even when told to stop within: a lower number of
 // another worker may be the one that counts.
 func (e *eacher) chunk(from, to int) bool {
-	e.calls.Add(int64(to - from))
 	more := true
 	for i := from; i < to; i++ {
 		more = e.do(i) && more

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -59,44 +58,41 @@ func (l *list) takeAll(ctx context.Context, result *kv.Result) error {
 	return nil
 }
 
-// takeMatches decodes rows and keeps those that the selector picks.
+// waveRows is how many rows are decoded before the selector sees them.
+const waveRows = 2 * maxWorkers * chunkRows
+
+// takeMatches decodes rows and keeps those that the selector picks. The selector
+// is the caller's code: it sees the rows in order, on the caller's goroutine.
 func (l *list) takeMatches(ctx context.Context, result *kv.Result) error {
-	rows := result.KVs
-	room := int64(len(rows))
-	if l.opts.Predicate.Limit > 0 {
-		room = l.opts.Predicate.Limit - int64(l.items.Len())
-	}
-	matches := make([]runtime.Object, len(rows))
-	errs := make([]error, len(rows))
-	var found atomic.Int64
-	l.evaluated += each(len(rows), func(i int) bool {
-		obj, err := l.item(ctx, &rows[i], l.newItem())
-		if err != nil {
-			errs[i] = err
-			return l.s.unsafeDelete
-		}
-		// A row that the selector cannot judge is not an item, and no error either.
-		if ok, err := l.opts.Predicate.Matches(obj); err == nil && ok {
-			matches[i] = obj
-			return found.Add(1) < room
-		}
-		return true
-	})
-	for i := range rows {
-		if err := errs[i]; err != nil && !l.bad.add(string(rows[i].Key), err) {
-			return err
-		}
-		if matches[i] == nil {
-			continue
-		}
-		l.items.Set(reflect.Append(l.items, reflect.ValueOf(matches[i]).Elem()))
-		if room--; room == 0 {
-			l.lastKey = string(rows[i].Key)
-			l.more = l.more || i < len(rows)-1
-			return nil
+	var objs [waveRows]runtime.Object
+	var errs [waveRows]error
+	for rows := result.KVs; len(rows) > 0; {
+		wave := rows[:min(waveRows, len(rows))]
+		rows = rows[len(wave):]
+		done := each(len(wave), func(i int) bool {
+			objs[i], errs[i] = l.item(ctx, &wave[i], l.newItem())
+			return errs[i] == nil || l.s.unsafeDelete
+		})
+		for i := range done {
+			l.lastKey = string(wave[i].Key)
+			if err := errs[i]; err != nil {
+				if !l.bad.add(l.lastKey, err) {
+					return err
+				}
+				continue
+			}
+			l.evaluated++
+			// A row that the selector cannot judge is not an item, and no error either.
+			if ok, err := l.opts.Predicate.Matches(objs[i]); err != nil || !ok {
+				continue
+			}
+			l.items.Set(reflect.Append(l.items, reflect.ValueOf(objs[i]).Elem()))
+			if l.full() {
+				l.more = l.more || i < len(wave)-1 || len(rows) > 0
+				return nil
+			}
 		}
 	}
-	l.lastKey = string(rows[len(rows)-1].Key)
 	return nil
 }
 

@@ -36,6 +36,8 @@ type watcher struct {
 
 	ctx     context.Context
 	cancel  context.CancelFunc
+	stop    sync.Once
+	stopped chan struct{}
 	results chan watch.Event
 	last    int64 // revision of what was sent last
 
@@ -61,7 +63,7 @@ func (s *Store) Watch(ctx context.Context, key string, opts storage.ListOptions)
 		s: s, start: key, end: key + "\x00", pred: opts.Predicate, all: selectsAll(&opts.Predicate),
 		rev: int64(parsed), progress: opts.ProgressNotify,
 		bookmarks: opts.Predicate.AllowWatchBookmarks && s.newFunc != nil,
-		results:   make(chan watch.Event, resultBuffer),
+		results:   make(chan watch.Event, resultBuffer), stopped: make(chan struct{}),
 	}
 	if opts.Recursive {
 		w.start = withSlash(key)
@@ -109,21 +111,33 @@ func (s *Store) currentRevision(ctx context.Context) (int64, error) {
 	return rev, err
 }
 
-// Stop implements watch.Interface.
-func (w *watcher) Stop() { w.cancel() }
+// drainTime bounds how long a stopped watch goes on.
+const drainTime = 500 * time.Millisecond
+
+// Stop implements watch.Interface. What was committed before is still delivered
+// as far as the buffer has room: a progress mark says where that ends.
+func (w *watcher) Stop() {
+	w.stop.Do(func() {
+		close(w.stopped)
+		w.requestProgress()
+		timer := time.AfterFunc(drainTime, w.cancel)
+		context.AfterFunc(w.ctx, func() { timer.Stop() })
+	})
+}
 
 // ResultChan implements watch.Interface.
 func (w *watcher) ResultChan() <-chan watch.Event { return w.results }
 
 // run is the watcher's goroutine. The result channel closes when it ends; before
-// that an error that is not the caller's own doing is the last event.
+// that an error that is not the caller's own doing is the last event. The end of
+// the server is none either: clients come back to another one at once.
 func (w *watcher) run() {
 	defer close(w.results)
 	defer w.s.watches.remove(w)
 	defer w.cancel()
 	defer w.marks.stop()
 	err := w.stream()
-	if err != nil && w.ctx.Err() == nil {
+	if err != nil && w.ctx.Err() == nil && !errors.Is(err, kv.ErrClosed) {
 		w.send(watch.Event{Type: watch.Error, Object: w.s.watchError(err, w.start)})
 	}
 }
@@ -133,7 +147,22 @@ func (w *watcher) send(event watch.Event) bool {
 	select {
 	case w.results <- event:
 		return true
+	default:
+	}
+	select {
+	case w.results <- event:
+		return true
+	case <-w.stopped:
 	case <-w.ctx.Done():
+	}
+	return false
+}
+
+func (w *watcher) isStopped() bool {
+	select {
+	case <-w.stopped:
+		return true
+	default:
 		return false
 	}
 }

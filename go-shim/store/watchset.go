@@ -55,6 +55,6 @@ func (s *watchSet) stopAll() {
 	s.closed = true
 	s.mu.Unlock()
 	for _, w := range s.all() {
-		w.Stop()
+		w.cancel()
 	}
 }

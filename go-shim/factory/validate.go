@@ -1,0 +1,125 @@
+package factory
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/klog/v2"
+)
+
+// validate checks the configuration of every server that links this package,
+// whatever its storage. Each message says what to write instead.
+func validate(c storagebackend.Config, overrides []string) []error {
+	if c.Type != StorageType {
+		return validateOther(c)
+	}
+	var errs []error
+	if servers := c.Transport.ServerList; len(servers) > 0 && !strings.HasPrefix(servers[0], multi) {
+		errs = append(errs, fmt.Errorf("--etcd-servers=%s: with --storage-backend=%s write the default database as %s%s, or leave the flag out for an embedded SQLite file",
+			redact(strings.Join(servers, ",")), StorageType, multi, redact(strings.Join(servers, ","))))
+	}
+	if len(overrides) > 0 {
+		errs = append(errs, fmt.Errorf("--etcd-servers-overrides=%s: with --storage-backend=%s a rule of the topology file (--topology-config) says where the objects of a resource go",
+			redact(strings.Join(overrides, ",")), StorageType))
+	}
+	s, err := settingsOf(&c)
+	if err != nil {
+		return append(errs, err)
+	}
+	if len(errs) == 0 {
+		warn(c, s)
+	}
+	return errs
+}
+
+// validateOther refuses what has a meaning with our storage only.
+func validateOther(c storagebackend.Config) []error {
+	var errs []error
+	for _, server := range c.Transport.ServerList {
+		if strings.HasPrefix(server, multi) {
+			errs = append(errs, fmt.Errorf("--etcd-servers=%s: add --storage-backend=%s, which serves %s endpoints",
+				redact(strings.Join(c.Transport.ServerList, ",")), StorageType, multi))
+			break
+		}
+	}
+	o, ok := c.BackendOptions.(*Options)
+	if !ok {
+		return errs
+	}
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{
+		{"topology-config", o.TopologyConfig != ""}, {"metadata-store", o.MetadataStore != ""},
+		{"slow-sql-threshold", o.SlowSQLThreshold != 0}, {"storage-restored", o.Restored},
+	} {
+		if flag.set {
+			errs = append(errs, fmt.Errorf("--%s needs --storage-backend=%s", flag.name, StorageType))
+		}
+	}
+	return errs
+}
+
+// warn logs, at start, what is accepted but not what it may look like.
+func warn(c storagebackend.Config, s settings) {
+	if c.CompactionInterval != storagebackend.DefaultCompactInterval {
+		klog.InfoS("--etcd-compaction-interval has no effect: "+envHistory+" says how long history is kept, and compactInterval in the topology file how often it is compacted",
+			"value", c.CompactionInterval)
+	}
+	if hasPassword(s.endpoint) && len(c.Transport.ServerList) > 0 {
+		klog.Warning("--etcd-servers holds a password, which every user of this machine can see: put the endpoint into a file of mode 0600 and write multi://file:///path")
+	}
+	if o, ok := c.BackendOptions.(*Options); ok && hasPassword(o.MetadataStore) {
+		klog.Warning("--metadata-store holds a password, which every user of this machine can see: set " + envMetadata + " instead")
+	}
+	if c.Transport.CertFile != "" || c.Transport.KeyFile != "" || c.Transport.TrustedCAFile != "" {
+		klog.Warning("--etcd-certfile, --etcd-keyfile and --etcd-cafile have no effect: write backendTLS in the topology file")
+	}
+	for _, name := range []string{envCapacity, envSkipVerify} {
+		if os.Getenv(name) != "" {
+			klog.InfoS(name + " has no effect on a metadata store in SQLite")
+		}
+	}
+	if s.restored {
+		klog.Warning("The databases are declared to come from a backup: resource versions start anew. Take --storage-restored or " + envRestored + " away before the next start")
+	}
+}
+
+// hasPassword finds user:password@ in an endpoint of any kind.
+func hasPassword(endpoint string) bool {
+	_, _, ok := password(endpoint)
+	return ok
+}
+
+// redact hides it.
+func redact(endpoint string) string {
+	if from, to, ok := password(endpoint); ok {
+		return endpoint[:from] + "***" + endpoint[to:]
+	}
+	return endpoint
+}
+
+// password says where the password stands. MySQL's endpoints are no URLs, so
+// the text is looked at: scheme://user:password@…, the last @ before the host.
+func password(endpoint string) (from, to int, ok bool) {
+	text := strings.TrimPrefix(endpoint, multi)
+	skipped := len(endpoint) - len(text)
+	_, rest, found := strings.Cut(text, "://")
+	if !found {
+		return 0, 0, false
+	}
+	skipped += len(text) - len(rest)
+	authority, _, _ := strings.Cut(rest, "?")
+	at := strings.LastIndex(authority, "@")
+	colon := strings.Index(authority, ":")
+	if at < 0 || colon < 0 || colon > at {
+		return 0, 0, false
+	}
+	if _, err := url.PathUnescape(authority[colon+1 : at]); err != nil || at == colon+1 {
+		return 0, 0, false
+	}
+	return skipped + colon + 1, skipped + at, true
+}
