@@ -24,8 +24,8 @@ place() {
 # or the release preset's output.
 place_library() {
   local library=${LIBSTORAGE_LIB:-}
-  [[ $library ]] || library=$(find "$root/out/release" -name libstorage.so 2>/dev/null | head -n 1)
-  [[ -f $library ]] || die "libstorage.so is not built: cmake --preset release && cmake --build --preset release"
+  [[ $library ]] || library=$root/out/release/libstorage/libstorage.so
+  [[ -f $library ]] || die "$library is not there: run make library"
   place "$(realpath "$library")" "$1/lib/libstorage.so"
   # Programs ask for the name that the library carries inside.
   local soname
