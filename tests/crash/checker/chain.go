@@ -1,6 +1,10 @@
 package checker
 
-import "github.com/libstorage/tests/crash/history"
+import (
+	"fmt"
+
+	"github.com/libstorage/tests/crash/history"
+)
 
 // checkChains: every conditional write of a key follows the write it expected.
 func (c *checker) checkChains() {
@@ -40,15 +44,15 @@ func (c *checker) checkLink(k *key, before, now *commit) {
 		}
 		return
 	}
-	c.fail(LostWrite, "%s was accepted at %d on top of %d, but %s stood at %d",
-		describe(now.op), now.rev, expected, whatStood(before), live(before))
+	c.fail(LostWrite, "%s was accepted at %d on top of %d, but %s stood there",
+		describe(now.op), now.rev, expected, whatStood(before))
 }
 
 func whatStood(c *commit) string {
 	if c == nil {
 		return "nothing"
 	}
-	return whatIs(c)
+	return fmt.Sprintf("%s (%d)", whatIs(c), c.rev)
 }
 
 // checkRefusals: who was told of a conflict could have met another version

@@ -69,7 +69,7 @@ func (c *checker) checkPoint(op *history.Op, k *key, item *history.Item, rev int
 	case item.Mod > rev:
 		c.fail(StaleRead, "%s at %d shows %q of %d", describe(op), rev, k.name, item.Mod)
 	case want == nil || want.rev != item.Mod:
-		c.fail(StaleRead, "%s at %d shows %q of %d, but %s at %d", describe(op), rev, k.name, item.Mod, whatStood(want), want.rev)
+		c.fail(StaleRead, "%s at %d shows %q of %d, but %s stood there", describe(op), rev, k.name, item.Mod, whatStood(want))
 	default:
 		u := k.noteUnseen(item.Mod)
 		u.aliveAt = max(u.aliveAt, rev)

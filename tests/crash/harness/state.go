@@ -1,0 +1,146 @@
+package harness
+
+import (
+	"context"
+	"math/rand"
+	"sync"
+)
+
+// gate is open while the server is up. Callers whose call failed wait here, so
+// that each has at most one call without an answer per strike.
+type gate struct {
+	mu     sync.Mutex
+	isOpen bool
+	opened chan struct{}
+}
+
+func (g *gate) open(yes bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if yes == g.isOpen {
+		return
+	}
+	g.isOpen = yes
+	if !yes {
+		g.opened = make(chan struct{})
+	} else if g.opened != nil {
+		close(g.opened)
+	}
+}
+
+// wait returns false when ctx is done.
+func (g *gate) wait(ctx context.Context) bool {
+	g.mu.Lock()
+	opened := g.opened
+	if g.isOpen {
+		opened = nil
+	}
+	g.mu.Unlock()
+	if opened == nil {
+		return ctx.Err() == nil
+	}
+	select {
+	case <-opened:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// knowledge is what the callers have been told: by key the revision that it has (0:
+// none), and revisions to read at.
+type knowledge struct {
+	mu        sync.Mutex
+	objects   map[string]int64
+	revisions []int64
+	acks      int
+	waiting   []waitingFor
+}
+
+type waitingFor struct {
+	acks    int
+	reached chan struct{}
+}
+
+// expected is the revision of a key; false when nobody knows.
+func (k *knowledge) expected(key string) (int64, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	rev, known := k.objects[key]
+	return rev, known
+}
+
+// learn what a key has. Late answers may be stale: the next write finds out.
+func (k *knowledge) learn(key string, rev int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.objects[key] = rev
+}
+
+func (k *knowledge) forget(key string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.objects, key)
+}
+
+// ack counts an acknowledged write.
+func (k *knowledge) ack() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.acks++
+	kept := k.waiting[:0]
+	for _, w := range k.waiting {
+		if k.acks >= w.acks {
+			close(w.reached)
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	k.waiting = kept
+}
+
+// await returns a channel that is closed after so many more acknowledgements.
+func (k *knowledge) await(_ context.Context, more int) <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w := waitingFor{k.acks + more, make(chan struct{})}
+	k.waiting = append(k.waiting, w)
+	return w.reached
+}
+
+// tell remembers a revision of an answer.
+func (k *knowledge) tell(rev int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	const most = 1000
+	if len(k.revisions) == most {
+		k.revisions = append(k.revisions[:0], k.revisions[most/2:]...)
+	}
+	if rev > 0 {
+		k.revisions = append(k.revisions, rev)
+	}
+}
+
+// sampleRevisions picks up to n of those told.
+func (k *knowledge) sampleRevisions(random *rand.Rand, n int) []int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var picked []int64
+	for i := 0; i < n && len(k.revisions) > 0; i++ {
+		picked = append(picked, k.revisions[random.Intn(len(k.revisions))])
+	}
+	return picked
+}
+
+// forgetBelow drops revisions that are too old to read at.
+func (k *knowledge) forgetBelow(rev int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	kept := k.revisions[:0]
+	for _, r := range k.revisions {
+		if r >= rev {
+			kept = append(kept, r)
+		}
+	}
+	k.revisions = kept
+}

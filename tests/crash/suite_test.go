@@ -1,0 +1,165 @@
+package crash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/libstorage/tests/crash/checker"
+	"github.com/libstorage/tests/crash/dropfs"
+	"github.com/libstorage/tests/crash/harness"
+	"github.com/libstorage/tests/crash/history"
+	"github.com/libstorage/tests/crash/storeapi"
+	"github.com/libstorage/tests/crash/target"
+)
+
+// seed of this run: SEED, or the time.
+var seed = sync.OnceValue(func() int64 {
+	if text := os.Getenv("SEED"); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			panic(fmt.Sprintf("SEED=%q is not a number", text))
+		}
+		return n
+	}
+	return time.Now().UnixNano() % 1_000_000_000
+})
+
+// rounds is n in a sample and full with CRASH_FULL=1.
+func rounds(n, full int) int {
+	if os.Getenv("CRASH_FULL") != "" {
+		return full
+	}
+	return n
+}
+
+// plan makes rounds of a strike; every third loses the metadata store, and some of
+// the others are after a compaction.
+func plan(strike history.MarkKind, n int) []harness.Round {
+	all := make([]harness.Round, n)
+	for i := range all {
+		all[i] = harness.Round{Strike: strike, LoseMeta: i%3 == 1, Compact: i%4 == 3}
+	}
+	return all
+}
+
+func config(t *testing.T, rounds []harness.Round) harness.Config {
+	return harness.Config{
+		Seed: seed(), Clients: 8, Watchers: 4, Keys: 40, Prefixes: []string{"team-a/", "team-b/", "team-c/"},
+		Rounds: rounds, AcksPerRound: 1200, Log: t.Logf,
+	}
+}
+
+// storeServer is built once for all tests.
+var storeServer = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "crash-")
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(dir, "storeserver")
+	out, err := exec.Command("go", "build", "-o", binary, "./storeserver").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("building storeserver: %w\n%s", err, out)
+	}
+	return binary, nil
+})
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if binary, err := storeServer(); err == nil {
+		os.RemoveAll(filepath.Dir(binary))
+	}
+	os.Exit(status)
+}
+
+// newTarget serves data in a directory with an engine of storeserver.
+func newTarget(t *testing.T, data string, engine []string) *storeapi.Target {
+	t.Helper()
+	binary, err := storeServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &storeapi.Target{Binary: binary, Dir: t.TempDir(), Data: data, Args: engine, Metadata: "*.meta*"}
+	if strings.HasPrefix(engine[0], "-engine=reference") {
+		s.Metadata = "meta"
+	}
+	return s
+}
+
+// mount a dropfs volume for the length of the test.
+func mount(t *testing.T, limit int64) *dropfs.FS {
+	t.Helper()
+	fs, err := dropfs.New(t.TempDir(), limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := fs.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return fs
+}
+
+// strike runs the harness and the checker. The history of a failure is kept.
+func strike(t *testing.T, config harness.Config, server target.Target, plug harness.Plug) error {
+	t.Helper()
+	file, err := os.CreateTemp("", fmt.Sprintf("history-%s-%d-*.jsonl", strings.ReplaceAll(t.Name(), "/", "-"), config.Seed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	config.History = file
+	t.Logf("SEED=%d", config.Seed)
+	h, err := harness.Run(context.Background(), config, server, plug)
+	if err == nil {
+		err = harness.Check(h)
+	}
+	t.Log(summary(h))
+	if err == nil {
+		return os.Remove(file.Name())
+	}
+	return fmt.Errorf("%w\nseed %d, history in %s", err, config.Seed, file.Name())
+}
+
+// mustBeRefuted: the history of a build that loses writes does not pass.
+func mustBeRefuted(t *testing.T, err error) {
+	t.Helper()
+	var refuted *harness.Refuted
+	if !errors.As(err, &refuted) {
+		t.Fatalf("the layer does not bite: %v", err)
+	}
+	for _, v := range refuted.Violations {
+		if v.Rule == checker.LostWrite || v.Rule == checker.ReusedRevision {
+			t.Logf("as it must be: %d violations, such as %s", len(refuted.Violations), v)
+			return
+		}
+	}
+	t.Errorf("want a lost write, got %v", err)
+}
+
+func summary(h *history.History) string {
+	results := map[history.Result]int{}
+	writes, reads, events := 0, 0, 0
+	for _, op := range h.Ops {
+		if op.Writes() {
+			writes++
+			results[op.Result]++
+		} else {
+			reads++
+		}
+	}
+	for _, s := range h.Streams {
+		events += len(s.Events)
+	}
+	return fmt.Sprintf("%d writes (%d acknowledged, %d refused, %d without an answer), %d reads, %d streams with %d events",
+		writes, results[history.OK], results[history.Failed], results[history.Unknown], reads, len(h.Streams), events)
+}

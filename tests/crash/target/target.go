@@ -1,0 +1,65 @@
+// Package target is what the crash harness needs of a server under test: to start
+// and kill it, and to call it.
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/libstorage/tests/crash/history"
+	"github.com/libstorage/tests/crash/process"
+)
+
+// Target is a server under test with its data in one directory.
+type Target interface {
+	// Start returns when it serves; the data of an earlier start is there.
+	Start(ctx context.Context) (*process.Process, error)
+	// Client of the server; it survives restarts.
+	Client() Client
+	// LoseMetadata deletes the metadata store of a server that is down.
+	LoseMetadata() error
+}
+
+// Client calls the server. An *Error is an answer; every other error of a write
+// leaves open whether it happened.
+type Client interface {
+	// Create, Update and Delete return the revision, 0 when they are not told it.
+	Create(ctx context.Context, key, value string) (int64, error)
+	Update(ctx context.Context, key, value string, expected int64) (int64, error)
+	Delete(ctx context.Context, key string, expected int64) (int64, error)
+	// Get and List read at a revision, 0 for the latest. They return that of the
+	// answer, 0 when it has none.
+	Get(ctx context.Context, key string, at int64) ([]history.Item, int64, error)
+	// List reads all pages of page objects, 0 for everything at once.
+	List(ctx context.Context, prefix string, at int64, page int) ([]history.Item, int64, error)
+	Watch(ctx context.Context, prefix string, after int64) (Stream, error)
+	// Compact raises the floor to a revision; ErrUnsupported when it cannot.
+	Compact(ctx context.Context, rev int64) error
+}
+
+// Stream of a watch. Next returns an *Error when the server ended it.
+type Stream interface {
+	Next() (history.Event, error)
+	Close()
+}
+
+// Error is a definite answer: nothing was written.
+type Error struct {
+	Code    history.Code
+	Message string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Message) }
+
+// CodeOf an error; "" when it is not an answer.
+func CodeOf(err error) history.Code {
+	var answer *Error
+	if errors.As(err, &answer) {
+		return answer.Code
+	}
+	return ""
+}
+
+// ErrUnsupported by this target.
+var ErrUnsupported = errors.New("not supported by this target")
