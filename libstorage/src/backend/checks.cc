@@ -1,6 +1,8 @@
 #include "src/backend/checks.h"
 
+#include <chrono>
 #include <random>
+#include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
@@ -87,6 +89,11 @@ absl::Status GuardRefused(const Lane& found, const LaneOwner& owner, const std::
     why = absl::StrCat("its head moved to ", found.head);
   }
   return MakeStatus(Code::kBusy, absl::StrCat("lane guard: ", why), backend);
+}
+
+int64_t SystemNowMs() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
 std::string RandomIdentity() {

@@ -1,12 +1,11 @@
 #include "src/backend/memory/memory.h"
 
 #include <algorithm>
-#include <chrono>
 #include <map>
-#include <mutex>
 #include <utility>
 
 #include "src/backend/checks.h"
+#include "src/base/mutex.h"
 
 namespace storage {
 namespace {
@@ -155,15 +154,11 @@ class MemoryBackend;
 class MemoryLaneTxn : public LaneTxn {
  public:
   MemoryLaneTxn(MemoryBackend* backend, std::shared_ptr<const State> state)
-      : backend_(backend), state_(std::move(state)), next_(state_->lane) {}
+      : backend_(backend), state_(std::move(state)), lane_(state_->lane), next_(lane_) {}
   ~MemoryLaneTxn() override;
 
-  const Lane& lane() const override { return state_->lane; }
-  int64_t NowMs() override {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
-  }
+  const Lane& lane() const override { return lane_; }
+  int64_t NowMs() override { return SystemNowMs(); }
   absl::Status Read(absl::Span<const std::string_view> keys, absl::Span<Current> out) override;
   absl::Status Apply(absl::Span<const Mutation> mutations, int64_t token) override;
   absl::Status Guard(const LaneOwner& owner, int64_t first, int64_t last) override;
@@ -184,9 +179,9 @@ class MemoryLaneTxn : public LaneTxn {
   absl::Status Misused(const char* what) const;
   absl::Status CheckOwner(const LaneOwner& owner) const;
   void ApplyTo(State* state) const;
-
   MemoryBackend* const backend_;
   std::shared_ptr<const State> state_;  // released before a commit looks for snapshots
+  const Lane lane_;
   Lane next_;
   std::vector<Staged> staged_;
   int64_t token_ = 0;
@@ -204,10 +199,10 @@ class MemoryBackend : public Backend {
   bool durable() const override { return true; }  // it lives as long as its process
 
   absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLane() override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     if (lane_open_) return LaneOpen();
     lane_open_ = true;
-    return std::make_unique<MemoryLaneTxn>(this, state_);
+    return std::make_unique<MemoryLaneTxn>(this, Hold());
   }
 
   absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot() override {
@@ -219,7 +214,7 @@ class MemoryBackend : public Backend {
   }
 
   absl::StatusOr<int64_t> DeleteHistory(int64_t max_rows) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     if (lane_open_) return LaneOpen();
     State* const state = Mutable();
     int64_t rows = 0;
@@ -248,13 +243,13 @@ class MemoryBackend : public Backend {
   absl::Status Ping() override { return absl::OkStatus(); }
 
   void EndLane() {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     lane_open_ = false;
   }
 
   template <typename Change>
   void Publish(const Change& change) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     change(Mutable());
   }
 
@@ -264,21 +259,28 @@ class MemoryBackend : public Backend {
   }
 
   std::shared_ptr<const State> Look() {
-    std::lock_guard<std::mutex> lock(mutex_);
-    return state_;
+    MutexLock lock(&mutex_);
+    return Hold();
   }
 
-  // Only mutex_ hands out references, so a count of one cannot grow here.
-  State* Mutable() {
+  // References come and go under mutex_: Mutable may trust their number.
+  std::shared_ptr<const State> Hold() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return {state_.get(), [this, held = state_](const State*) mutable {
+              MutexLock lock(&mutex_);
+              held.reset();
+            }};
+  }
+
+  State* Mutable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (state_.use_count() > 1) state_ = std::make_shared<State>(*state_);
     return state_.get();
   }
 
   const std::string name_;
   const std::string identity_ = RandomIdentity();
-  std::mutex mutex_;
-  std::shared_ptr<State> state_ = std::make_shared<State>();
-  bool lane_open_ = false;
+  Mutex mutex_;
+  std::shared_ptr<State> state_ ABSL_GUARDED_BY(mutex_) = std::make_shared<State>();
+  bool lane_open_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 MemoryLaneTxn::~MemoryLaneTxn() { backend_->EndLane(); }
@@ -289,15 +291,14 @@ absl::Status MemoryLaneTxn::Misused(const char* what) const {
 
 absl::Status MemoryLaneTxn::CheckOwner(const LaneOwner& owner) const {
   if (decided_) return Misused("a lane transaction is decided once");
-  const Lane& lane = state_->lane;
-  if (lane.m_id == owner.m_id && lane.epoch == owner.epoch && lane.gen == owner.gen) {
-    return absl::OkStatus();
-  }
-  return GuardRefused(lane, owner, backend_->name());
+  const bool ours = lane_.m_id == owner.m_id && lane_.epoch == owner.epoch;
+  if (ours && lane_.gen == owner.gen) return absl::OkStatus();
+  return GuardRefused(lane_, owner, backend_->name());
 }
 
 absl::Status MemoryLaneTxn::Read(absl::Span<const std::string_view> keys, absl::Span<Current> out) {
-  if (keys.size() != out.size()) return Misused("Read: sizes differ");
+  if (keys.size() != out.size() || state_ == nullptr)
+    return Misused("Read: sizes differ, or too late");
   for (size_t i = 0; i < keys.size(); ++i) {
     const auto it = state_->objects.find(std::string(keys[i]));
     out[i] = it == state_->objects.end() ? Current() : Current{it->second.meta, it->second.value};
@@ -373,8 +374,7 @@ absl::Status MemoryLaneTxn::RaiseFloor(const LaneOwner& owner, int64_t target) {
 }
 
 absl::Status MemoryLaneTxn::Commit() {
-  if (!decided_) return Misused("Commit without a guard that agreed");
-  decided_ = false;
+  if (!decided_ || state_ == nullptr) return Misused("Commit without a guard that agreed");
   ++next_.ver;
   state_.reset();
   backend_->Publish([this](State* state) { ApplyTo(state); });

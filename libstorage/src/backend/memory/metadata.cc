@@ -1,9 +1,9 @@
-#include <algorithm>
+#include <iterator>
 #include <map>
-#include <mutex>
 
 #include "src/backend/checks.h"
 #include "src/backend/memory/memory.h"
+#include "src/base/mutex.h"
 
 namespace storage {
 namespace {
@@ -15,7 +15,7 @@ class MemoryMetadata : public MetadataStore {
   const MetaState& found() const override { return found_; }
 
   absl::StatusOr<int64_t> Start() override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     return ++epoch_;
   }
   // What is only read back at the next open need not be kept.
@@ -30,22 +30,19 @@ class MemoryMetadata : public MetadataStore {
   }
 
   absl::Status MarkTime(int64_t unix_s, int64_t rev) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     clock_[unix_s] = rev;
     return absl::OkStatus();
   }
 
   absl::StatusOr<int64_t> RevisionAt(int64_t unix_s) override {
-    std::lock_guard<std::mutex> lock(mutex_);
-    int64_t highest = 0;
-    for (const auto& [when, rev] : clock_) {
-      if (when <= unix_s) highest = std::max(highest, rev);
-    }
-    return highest;
+    MutexLock lock(&mutex_);
+    const auto after = clock_.upper_bound(unix_s);
+    return after == clock_.begin() ? 0 : std::prev(after)->second;
   }
 
   absl::Status ForgetBefore(int64_t unix_s) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     clock_.erase(clock_.begin(), clock_.lower_bound(unix_s));
     return absl::OkStatus();
   }
@@ -53,10 +50,11 @@ class MemoryMetadata : public MetadataStore {
   absl::Status Ping() override { return absl::OkStatus(); }
 
  private:
-  std::mutex mutex_;
+  Mutex mutex_;
   MetaState found_;
-  int64_t epoch_ = 0;
-  std::map<int64_t, int64_t> clock_;  // Unix seconds -> revision
+  int64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Unix seconds -> revision
+  std::map<int64_t, int64_t> clock_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

@@ -41,8 +41,8 @@ int64_t AvailableBytes(const std::string& directory) {
 }
 
 struct Registry {
-  std::mutex mutex;
-  std::map<dev_t, std::weak_ptr<Ballast>> ballasts;
+  Mutex mutex;
+  std::map<dev_t, std::weak_ptr<Ballast>> ballasts ABSL_GUARDED_BY(mutex);
 };
 
 Registry& TheRegistry() {
@@ -63,7 +63,7 @@ std::shared_ptr<Ballast> Ballast::For(const Site& site) {
   // A directory that cannot be read is reported by whoever opens the database.
   if (stat(directory.c_str(), &info) != 0) return std::make_shared<Ballast>("");
   Registry& registry = TheRegistry();
-  std::lock_guard<std::mutex> lock(registry.mutex);
+  MutexLock lock(&registry.mutex);
   std::weak_ptr<Ballast>& slot = registry.ballasts[info.st_dev];
   std::shared_ptr<Ballast> ballast = slot.lock();
   if (ballast == nullptr) {
@@ -81,7 +81,7 @@ std::shared_ptr<Ballast> Ballast::For(const Site& site) {
   return ballast;
 }
 
-// mutex_ is held. EOPNOTSUPP and the like: the file system cannot set space
+// EOPNOTSUPP and the like: the file system cannot set space
 // aside, so there is no ballast and nothing is refused early.
 bool Ballast::Allocate(const Site& site) {
   const int fd = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -104,7 +104,7 @@ bool Ballast::Allocate(const Site& site) {
 
 bool Ballast::Restore(const Site& site) {
   if (!spent()) return true;
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   if (!supported_) spent_ = false;
   if (!spent()) return true;
   const int64_t now = NowMs();
@@ -121,7 +121,7 @@ bool Ballast::Restore(const Site& site) {
 }
 
 bool Ballast::Spend(const Site& site) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   if (!supported_ || spent()) return false;
   spent_ = true;
   next_check_ms_ = NowMs() + recheck_ms;

@@ -10,10 +10,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "src/backend/sqlite/errors.h"
+#include "src/base/mutex.h"
 
 namespace storage::sqlite {
 
@@ -38,13 +39,13 @@ class Ballast {
   static void SetBytesForTest(int64_t bytes, int64_t recheck_ms);
 
  private:
-  bool Allocate(const Site& site);
+  bool Allocate(const Site& site) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string path_;
-  std::mutex mutex_;
+  Mutex mutex_;
   std::atomic<bool> spent_{false};
-  bool supported_ = true;      // guarded by mutex_
-  int64_t next_check_ms_ = 0;  // guarded by mutex_
+  bool supported_ ABSL_GUARDED_BY(mutex_) = true;
+  int64_t next_check_ms_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace storage::sqlite

@@ -1,7 +1,5 @@
 #include "src/backend/sqlite/lane_txn.h"
 
-#include <chrono>
-
 #include "src/backend/checks.h"
 
 namespace storage::sqlite {
@@ -49,18 +47,15 @@ SqliteLaneTxn::~SqliteLaneTxn() {
 }
 
 // An embedded database has the clock of its process.
-int64_t SqliteLaneTxn::NowMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
+int64_t SqliteLaneTxn::NowMs() { return SystemNowMs(); }
 
 absl::Status SqliteLaneTxn::Misused(const char* what) const {
   return MakeStatus(Code::kInternal, what, writer_->site().name);
 }
 
 absl::Status SqliteLaneTxn::Read(absl::Span<const std::string_view> keys, absl::Span<Current> out) {
-  if (keys.size() != out.size()) return Misused("Read: sizes differ");
+  if (keys.size() != out.size() || stage_ == Stage::kDone)
+    return Misused("Read: sizes differ, or too late");
   for (size_t i = 0; i < keys.size(); ++i) {
     Query query(&s_.read);
     query.BindBlob(1, keys[i]);

@@ -52,6 +52,7 @@ absl::StatusOr<int64_t> SqliteBackend::DeleteRows(int64_t max_rows) {
   }
   status = writer_->Commit();
   if (!status.ok()) return status;
+  writer_->LookForFreePages();
   return rows;
 }
 
@@ -61,6 +62,7 @@ absl::StatusOr<bool> SqliteBackend::GiveBack() {
     Query query(&writer_->statements().free_pages);
     return query.Step() ? query.Int(0) : 0;
   };
+  if (!writer_->TimeToLookForFreePages() && !writer_->ballast().spent()) return false;
   const int64_t before = free_pages();
   const int64_t file_pages = FileBytes(site_) / Writer::kPageBytes;
   const int64_t keep = writer_->ballast().spent() ? 0 : std::max(kKeepFreePages, file_pages / 4);
@@ -73,6 +75,7 @@ absl::StatusOr<bool> SqliteBackend::GiveBack() {
   const absl::Status strict = writer_->SetRelaxed(false);
   if (!status.ok()) return status;
   if (!strict.ok()) return strict;
+  writer_->LookForFreePages();
   return free_pages() < before;
 }
 

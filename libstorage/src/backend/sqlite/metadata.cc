@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/numbers.h"
 #include "src/backend/checks.h"
 #include "src/backend/sqlite/ballast.h"
@@ -13,6 +13,7 @@
 #include "src/backend/sqlite/schema.h"
 #include "src/backend/sqlite/sqlite.h"
 #include "src/backend/sqlite/writer.h"
+#include "src/base/mutex.h"
 
 namespace storage {
 namespace sqlite {
@@ -53,7 +54,7 @@ class SqliteMetadata : public MetadataStore {
 
   const Site site_;
   const bool read_only_;
-  std::mutex mutex_;
+  Mutex mutex_;
   std::unique_ptr<FileLock> lock_;
   std::shared_ptr<Ballast> ballast_;
   std::unique_ptr<Connection> connection_;  // guarded by mutex_
@@ -187,7 +188,7 @@ absl::Status SqliteMetadata::PutMarks(const Marks& marks) {
 }
 
 absl::StatusOr<int64_t> SqliteMetadata::Start() {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   int64_t epoch = 0;
   const absl::Status status = Write([&]() -> absl::Status {
     const auto before = MetaInt("epoch");
@@ -202,7 +203,7 @@ absl::StatusOr<int64_t> SqliteMetadata::Start() {
 }
 
 absl::Status SqliteMetadata::Reserve(int64_t upto, const Marks& marks) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   return Write([&]() -> absl::Status {
     const auto before = MetaInt("reserved");
     if (!before.ok()) return before.status();
@@ -214,7 +215,7 @@ absl::Status SqliteMetadata::Reserve(int64_t upto, const Marks& marks) {
 }
 
 absl::Status SqliteMetadata::SetTopology(int64_t version, const std::string& topo) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   return Write([&]() -> absl::Status {
     const absl::Status put = PutInt("topo_version", version);
     return put.ok() ? WriteMeta(connection_.get(), "topo", topo) : put;
@@ -222,7 +223,7 @@ absl::Status SqliteMetadata::SetTopology(int64_t version, const std::string& top
 }
 
 absl::Status SqliteMetadata::MarkTime(int64_t unix_s, int64_t rev) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   return Write([&]() -> absl::Status {
     Statement statement(connection_.get(), "REPLACE INTO clock VALUES(?1, ?2)");
     Query query(&statement);
@@ -231,7 +232,7 @@ absl::Status SqliteMetadata::MarkTime(int64_t unix_s, int64_t rev) {
 }
 
 absl::StatusOr<int64_t> SqliteMetadata::RevisionAt(int64_t unix_s) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   Statement statement(connection_.get(), "SELECT max(rev) FROM clock WHERE unix_s <= ?1");
   Query query(&statement);
   query.Bind(1, unix_s);
@@ -242,7 +243,7 @@ absl::StatusOr<int64_t> SqliteMetadata::RevisionAt(int64_t unix_s) {
 }
 
 absl::Status SqliteMetadata::ForgetBefore(int64_t unix_s) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   return Write([&]() -> absl::Status {
     Statement statement(connection_.get(), "DELETE FROM clock WHERE unix_s < ?1");
     Query query(&statement);
@@ -251,7 +252,7 @@ absl::Status SqliteMetadata::ForgetBefore(int64_t unix_s) {
 }
 
 absl::Status SqliteMetadata::Finish(int64_t rev, const Marks& marks) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   return Write([&]() -> absl::Status {
     absl::Status put = PutInt("reserved", rev);
     if (put.ok()) put = PutInt("clean", 1);
@@ -261,7 +262,7 @@ absl::Status SqliteMetadata::Finish(int64_t rev, const Marks& marks) {
 }
 
 absl::Status SqliteMetadata::Ping() {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   const absl::Status same = CheckSameFile(site_, file_);
   if (!same.ok()) return same;
   return ReadMeta(connection_.get(), "epoch").status();

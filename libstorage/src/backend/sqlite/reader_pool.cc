@@ -80,7 +80,7 @@ absl::StatusOr<std::unique_ptr<Reader>> ReaderPool::OpenReader() const {
 
 absl::StatusOr<ReaderPool::Lease> ReaderPool::Acquire() {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     if (!idle_.empty()) {
       Lease lease(this, std::move(idle_.back()));
       idle_.pop_back();
@@ -93,7 +93,7 @@ absl::StatusOr<ReaderPool::Lease> ReaderPool::Acquire() {
 }
 
 void ReaderPool::Release(std::unique_ptr<Reader> reader) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   if (idle_.size() < kMaxIdle) idle_.push_back(std::move(reader));
 }
 

@@ -6,13 +6,14 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "src/backend/backend.h"
 #include "src/backend/sqlite/connection.h"
 #include "src/backend/sqlite/options.h"
+#include "src/base/mutex.h"
 
 namespace storage::sqlite {
 
@@ -74,8 +75,9 @@ class ReaderPool {
   const Site* const site_;
   const Settings settings_;
   const bool read_only_;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Reader>> idle_;  // guarded by mutex_; the warmest last
+  Mutex mutex_;
+  // The warmest last.
+  std::vector<std::unique_ptr<Reader>> idle_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace storage::sqlite

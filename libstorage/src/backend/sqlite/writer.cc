@@ -50,12 +50,12 @@ absl::Status CheckSameFile(const Site& site, const FileIdentity& opened) {
 }
 
 void UnknownTokens::Add(int64_t token, int64_t head) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   heads_[token] = head;
 }
 
 int64_t UnknownTokens::HeadBefore(int64_t token) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   const auto it = heads_.find(token);
   return it == heads_.end() ? 0 : it->second;
 }
@@ -168,6 +168,7 @@ absl::Status Writer::Commit() {
     Rollback();
     return status;
   }
+  ++commits_;
   if (WantsCheckpoint(2 * kCapFrames)) {
     const absl::Status copied = Checkpoint();
     if (!copied.ok()) Log(site(), LogLevel::kError, std::string(copied.message()));
@@ -204,24 +205,32 @@ absl::Status Writer::Checkpoint() {
 // write lock keeps a foreign program from appending meanwhile. The log has no
 // POSIX locks, so it may be opened and closed here.
 absl::StatusOr<bool> Writer::GrowLog() {
-  if (grow_failed_) return false;
+  if (grown_) return false;
   struct stat info {};
   const std::string path = site().path + "-wal";
-  if (stat(path.c_str(), &info) != 0 || info.st_size >= kCapFrames * kPageBytes) return false;
+  if (stat(path.c_str(), &info) != 0) return false;
+  grown_ = info.st_size >= kCapFrames * kPageBytes;
+  if (grown_) return false;
   const absl::Status begun = Begin();
   if (!begun.ok()) return begun;
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
-  bool grown = fd >= 0 && fstat(fd, &info) == 0;
-  if (grown) {
+  bool done = fd >= 0 && fstat(fd, &info) == 0;
+  if (done) {
     const std::string zeros(kGrowStep, '\0');
     const ssize_t written = pwrite(fd, zeros.data(), zeros.size(), info.st_size);
-    grown = written == static_cast<ssize_t>(zeros.size()) && fdatasync(fd) == 0;
+    done = written == static_cast<ssize_t>(zeros.size()) && fdatasync(fd) == 0;
   }
   if (fd >= 0) close(fd);
   Rollback();
   // No room, or a file system that does not like it: the log grows by itself.
-  grow_failed_ = !grown;
-  return grown;
+  grown_ = !done;
+  return done;
+}
+
+bool Writer::TimeToLookForFreePages() {
+  if (commits_ < kLookEvery) return false;
+  commits_ = 0;
+  return true;
 }
 
 }  // namespace storage::sqlite

@@ -9,13 +9,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "src/backend/sqlite/ballast.h"
 #include "src/backend/sqlite/connection.h"
 #include "src/backend/sqlite/options.h"
 #include "src/backend/sqlite/schema.h"
+#include "src/base/mutex.h"
 
 namespace storage::sqlite {
 
@@ -39,8 +40,8 @@ class UnknownTokens {
   int64_t HeadBefore(int64_t token);  // 0 when the token is not known here
 
  private:
-  std::mutex mutex_;
-  std::map<int64_t, int64_t> heads_;  // guarded by mutex_
+  Mutex mutex_;
+  std::map<int64_t, int64_t> heads_ ABSL_GUARDED_BY(mutex_);
 };
 
 struct WriterStatements {
@@ -77,6 +78,10 @@ class Writer {
   bool WantsCheckpoint(int64_t frames) const {
     return frames_to_copy() > frames && frames_ >= retry_at_;
   }
+  // True now and then, after writes that may have freed pages.
+  bool TimeToLookForFreePages();
+  void LookForFreePages() { commits_ = kLookEvery; }
+
   // Grows the log by one step of zeros while it is shorter than the cap;
   // true = more to do. Overwriting blocks syncs faster than appending.
   absl::StatusOr<bool> GrowLog();
@@ -108,7 +113,9 @@ class Writer {
   int64_t frames_ = 0;    // in the log since its last restart
   int64_t copied_ = 0;    // of them, already in the database
   int64_t retry_at_ = 0;  // frames at which a checkpoint is tried again
-  bool grow_failed_ = false;
+  static constexpr int64_t kLookEvery = 64;
+  int64_t commits_ = kLookEvery;  // since free pages were looked for
+  bool grown_ = false;            // the log is as long as it should be, or cannot be
 };
 
 }  // namespace storage::sqlite
