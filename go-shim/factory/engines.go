@@ -7,7 +7,7 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"github.com/libstorage/go-shim/internal/kvmetrics"
+	"github.com/libstorage/go-shim/factory/kvmetrics"
 	"github.com/libstorage/go-shim/kv"
 	"github.com/libstorage/go-shim/native"
 )

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -38,10 +39,10 @@ const (
 // caller's code, which may itself wait for this watch.
 const maxDecodeWait = 20 * time.Millisecond
 
-// decoded is an object and whether the holder may change it.
+// decoded is an object, and where it is kept; the holder owns what is not kept.
 type decoded struct {
-	obj   runtime.Object
-	owned bool
+	obj  runtime.Object
+	kept *decodeEntry
 }
 
 type decodeCache struct {
@@ -58,6 +59,16 @@ type decodeEntry struct {
 	born  time.Time
 	ready chan struct{} // closed when obj is final; nil for a published object
 	obj   runtime.Object
+
+	shared atomic.Pointer[sharedObject] // obj, for watches of clients
+}
+
+// share is the one shared form of the object.
+func (e *decodeEntry) share() *sharedObject {
+	if e.shared.Load() == nil {
+		e.shared.CompareAndSwap(nil, &sharedObject{obj: e.obj})
+	}
+	return e.shared.Load()
 }
 
 // publish keeps what the writer has decoded.
@@ -85,11 +96,11 @@ func (c *decodeCache) get(ctx context.Context, key decodeKey, size int, keep boo
 	c.mu.Unlock()
 	if e != nil && e.wait(ctx) {
 		decodeHits.Inc()
-		return decoded{obj: e.obj}, nil
+		return decoded{e.obj, e}, nil
 	}
 	decodeMisses.Inc()
 	obj, err := decode()
-	return decoded{obj, true}, err
+	return decoded{obj: obj}, err
 }
 
 // fill decodes for an entry that others may wait for.
@@ -106,7 +117,7 @@ func (c *decodeCache) fill(e *decodeEntry, decode func() (runtime.Object, error)
 		return decoded{}, err
 	}
 	e.obj = obj
-	return decoded{obj: obj}, nil
+	return decoded{obj, e}, nil
 }
 
 // wait tells whether the entry has got its object.

@@ -158,7 +158,7 @@ func TestDecodeErrorIsNobodyElses(t *testing.T) {
 	want := pod("a")
 	decode := func() (runtime.Object, error) { return want, nil }
 	got, err := c.get(ctx, key, 1, true, decode) // the other one takes too long
-	if err != nil || got.obj != want || !got.owned {
+	if err != nil || got.obj != want || got.kept != nil {
 		t.Errorf("got %v, %v", got, err)
 	}
 	close(leave)
@@ -166,7 +166,7 @@ func TestDecodeErrorIsNobodyElses(t *testing.T) {
 		t.Error("no error for the one that failed")
 	}
 	got, err = c.get(ctx, key, 1, true, decode)
-	if err != nil || got.obj != want || got.owned {
+	if err != nil || got.obj != want || got.kept == nil {
 		t.Errorf("after a failure: %v, %v", got, err)
 	}
 }

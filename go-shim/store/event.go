@@ -104,10 +104,13 @@ func (w *watcher) selects(obj runtime.Object) bool {
 	return err == nil && ok
 }
 
-// handOut gives the caller an object of its own.
+// handOut gives the caller an object of its own, or one that it cannot change.
 func (w *watcher) handOut(o decoded) runtime.Object {
-	if o.owned {
+	switch {
+	case o.kept == nil:
 		return o.obj
+	case w.s.shareEncoding && !w.progress:
+		return o.kept.share()
 	}
 	return o.obj.DeepCopyObject()
 }
@@ -169,6 +172,6 @@ func (w *watcher) existing(result *kv.Result) ([]watch.Event, error) {
 		if err != nil {
 			return change{}, fmt.Errorf("key %q: %w", row.Key, err)
 		}
-		return change{now: decoded{obj, true}}, nil
+		return change{now: decoded{obj: obj}}, nil
 	})
 }

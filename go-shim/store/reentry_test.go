@@ -30,9 +30,9 @@ type reentrant struct {
 }
 
 // use calls every method of the store if this is the place, but not from within
-// itself.
+// itself, nor for ever: a watch would see what it causes.
 func (r *reentrant) use(place string) {
-	if r.s == nil || place != r.place || r.over.Load() || !r.busy.CompareAndSwap(false, true) {
+	if r.s == nil || place != r.place || r.over.Load() || r.calls.Load() > 20 || !r.busy.CompareAndSwap(false, true) {
 		return
 	}
 	defer r.busy.Store(false)
