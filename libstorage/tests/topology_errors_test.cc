@@ -61,8 +61,15 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"UnknownTopField", "version: 1\nbackends: []",
              "t.yaml:1:1: unknown field \"version\" in the file; known fields are backends"},
         Case{"TwoDocuments", "backends: []\n---\nbackends: []",
-             "t.yaml:3:1: a second YAML document begins here; write one document, without "
+             "t.yaml:2:1: a second YAML document begins here; write one document, without "
              "\"---\""},
+        Case{"TrailingBracket", "backends: [] ]",
+             "t.yaml:1:14: not valid YAML: illegal flow end; indent with blanks, and put text "
+             "with \": \", \" #\" or a special first character in quotes"},
+        // yaml-cpp's own loop does not end on this one.
+        Case{"Comma", ", a\n",
+             "t.yaml:1:1: not valid YAML: this belongs to nothing before it; remove it, or put "
+             "it in quotes"},
         Case{"Tab", "backends:\n\t- a",
              "t.yaml:2:2: not valid YAML: illegal block entry; indent with blanks, and put text "
              "with \": \", \" #\" or a special first character in quotes"},

@@ -52,8 +52,8 @@ inline Resource Cluster(const std::string& path, const std::string& resource = "
   return BuiltIn(path, false, resource, kind);
 }
 
-inline Resource Custom(const std::string& group, const std::string& plural,
-                       const std::string& kind, bool namespaced = true) {
+inline Resource Custom(const std::string& group, const std::string& plural, const std::string& kind,
+                       bool namespaced = true) {
   Resource out = BuiltIn(group + "/" + plural, namespaced, plural, kind);
   out.group = group;
   out.custom = true;

@@ -3,14 +3,15 @@
 #include <yaml-cpp/yaml.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <map>
-#include <sstream>
+#include <memory>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "src/topology/diagnostics.h"
+#include "src/topology/document.h"
 #include "src/topology/fields.h"
 #include "src/topology/rule_parser.h"
 #include "src/topology/shadow.h"
@@ -86,19 +87,14 @@ void ParseBackends(const Fields& top, std::vector<ParsedRule>* rules, Diagnostic
   }
 }
 
-void ParseDocuments(const std::vector<YAML::Node>& documents, std::vector<ParsedRule>* rules,
-                    DiagnosticList* out) {
-  if (documents.empty() || documents[0].IsNull()) {
+void ParseDocument(const YAML::Node& document, std::vector<ParsedRule>* rules,
+                   DiagnosticList* out) {
+  if (document.IsNull()) {
     out->Error({1, 1}, absl::StrCat("the file is empty; ", kHowToBegin));
     return;
   }
-  for (size_t i = 1; i < documents.size(); ++i) {
-    if (documents[i].IsNull()) continue;
-    out->Error(MarkOf(documents[i]),
-               "a second YAML document begins here; write one document, without \"---\"");
-  }
-  Fields top(documents[0], MarkOf(documents[0]), "the file", {"backends"},
-             "backends: with a list of rules", out);
+  Fields top(document, MarkOf(document), "the file", {"backends"}, "backends: with a list of rules",
+             out);
   if (!top.ok()) return;
   if (top.Lacks("backends")) {
     out->Error(top.place(), absl::StrCat("the field \"backends\" is missing; ", kHowToBegin));
@@ -108,14 +104,8 @@ void ParseDocuments(const std::vector<YAML::Node>& documents, std::vector<Parsed
 
 absl::StatusOr<Topology> ParseOrThrow(std::string_view yaml, DiagnosticList* out) {
   std::vector<ParsedRule> rules;
-  try {
-    ParseDocuments(YAML::LoadAll(std::string(yaml)), &rules, out);
-  } catch (const YAML::Exception& e) {
-    Mark mark = e.mark.line < 0 ? Mark{1, 1} : Mark{e.mark.line + 1, e.mark.column + 1};
-    out->Error(mark, absl::StrCat("not valid YAML: ", e.msg,
-                                  "; indent with blanks, and put text with \": \", \" #\" or a "
-                                  "special first character in quotes"));
-  }
+  std::optional<YAML::Node> document = LoadDocument(std::string(yaml), out);
+  if (document.has_value()) ParseDocument(*document, &rules, out);
   CheckNames(rules, out);
   CheckEndpoints(rules, out);
   if (out->has_errors()) return out->ToStatus();
@@ -124,6 +114,17 @@ absl::StatusOr<Topology> ParseOrThrow(std::string_view yaml, DiagnosticList* out
   for (ParsedRule& parsed : rules) topology.rules.push_back(std::move(parsed.rule));
   topology.warnings = out->Warnings();
   return topology;
+}
+
+// Reads at most one byte more than a topology may have. Answers an errno.
+int ReadFile(const std::string& path, std::string* text) {
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"),
+                                                       &std::fclose);
+  if (file == nullptr) return errno;
+  text->resize(kMaxFileBytes + 1);
+  errno = 0;
+  text->resize(std::fread(text->data(), 1, text->size(), file.get()));
+  return std::ferror(file.get()) != 0 ? (errno != 0 ? errno : EIO) : 0;
 }
 
 }  // namespace
@@ -146,25 +147,25 @@ absl::StatusOr<Topology> ParseTopology(std::string_view yaml, const std::string&
 absl::StatusOr<Topology> LoadTopology(const std::string& path) {
   std::string plain = absl::StartsWith(path, "file://") ? path.substr(7) : path;
   DiagnosticList out(plain);
-  size_t scheme = plain.find("://");
-  if (scheme != std::string::npos) {
-    DiagnosticList named("--topology-config");
-    named.Error({}, "must be a path or file://path; other places are not supported");
-    return named.ToStatus();
+  DiagnosticList flag("--topology-config");
+  if (plain.empty()) {
+    flag.Error({},
+               "the path is empty; name a file, or leave it out to keep every object in the "
+               "default database");
+    return flag.ToStatus();
   }
-  std::ifstream file(plain, std::ios::binary);
-  std::ostringstream text;
-  errno = 0;
-  if (!file.is_open() || !(text << file.rdbuf()) || file.bad()) {
-    // An empty file sets failbit of text, but not errno.
-    if (errno != 0) {
-      out.Error({}, absl::StrCat("cannot be read: ", std::strerror(errno),
-                                 "; name a readable file with --topology-config or "
-                                 "TOPOLOGY_CONFIG"));
-      return out.ToStatus();
-    }
+  if (absl::StrContains(plain, "://")) {
+    flag.Error({}, "must be a path or file://path; other places are not supported");
+    return flag.ToStatus();
   }
-  return ParseTopology(text.str(), plain);
+  std::string text;
+  if (int error = ReadFile(plain, &text); error != 0) {
+    out.Error({}, absl::StrCat("cannot be read: ", std::strerror(error),
+                               "; name a readable file with --topology-config or "
+                               "TOPOLOGY_CONFIG"));
+    return out.ToStatus();
+  }
+  return ParseTopology(text, plain);
 }
 
 }  // namespace storage
