@@ -39,9 +39,9 @@ absl::Status EngineImpl::Start() {
   if (absl::Status status = OpenParts(); !status.ok()) return status;
   absl::StatusOr<StartFacts> facts = Gather();
   if (!facts.ok()) return facts.status();
-  if (absl::Status status = CheckRoutes(); !status.ok()) return status;
   absl::StatusOr<StartPlan> plan = PlanStart(*facts);
   if (!plan.ok()) return plan.status();
+  if (absl::Status status = CheckRoutes(); !status.ok()) return status;
   if (plan->jump) {
     Log(LogLevel::kWarning,
         absl::StrCat("new revision history from ", plan->rev, ": ", plan->reason,
