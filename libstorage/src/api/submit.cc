@@ -1,0 +1,195 @@
+// The operations of a session: validation, the inline path, the two queues.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/api/answer.h"
+#include "src/api/codes.h"
+#include "src/api/session.h"
+
+using storage::Code;
+using storage::MakeStatus;
+
+namespace {
+
+// Point reads on callers' threads at one time; more go to the read pool, so
+// that a slow disk blocks a bounded number of the caller's threads.
+constexpr int kMaxInlineReads = 32;
+// Larger than any limit an engine can be given, small enough to copy.
+constexpr size_t kMaxKeyBytes = 64 << 10;
+constexpr size_t kMaxValueBytes = size_t{1} << 30;
+constexpr uint32_t kKnownFlags = STG_OP_EXACT | STG_OP_WANT_REMAINING | STG_OP_QUEUE;
+
+bool IsWrite(int32_t verb) { return verb == STG_VERB_PUT || verb == STG_VERB_DELETE; }
+
+int64_t DeadlineMs(const stg_op& op) {
+  return op.timeout_ms > 0 ? storage::api::SteadyNowMs() + op.timeout_ms : 0;
+}
+
+storage::ReadOptions ReadOptionsOf(const stg_op& op) {
+  storage::ReadOptions options;
+  options.revision = op.revision;
+  options.exact = (op.flags & STG_OP_EXACT) != 0;
+  options.limit = op.limit;
+  options.want_remaining = (op.flags & STG_OP_WANT_REMAINING) != 0;
+  return options;
+}
+
+}  // namespace
+
+absl::Status stg_engine::Validate(const Request& request) const {
+  const stg_op& op = request.op;
+  if (op.verb < STG_VERB_GET || op.verb > STG_VERB_CURRENT_REVISION) {
+    return MakeStatus(Code::kInvalid, absl::StrCat("unknown verb ", op.verb));
+  }
+  if ((op.flags & ~kKnownFlags) != 0) {
+    return MakeStatus(Code::kInvalid,
+                      absl::StrCat("unknown operation flags ", op.flags & ~kKnownFlags));
+  }
+  if (op.verb != STG_VERB_COMPACT && (op.resource < 0 || op.resource >= resources_.load())) {
+    return MakeStatus(Code::kInvalid, absl::StrCat("resource ", op.resource, " is not registered"));
+  }
+  if (op.revision < (IsWrite(op.verb) ? storage::WriteOp::kAnyRevision : 0)) {
+    return MakeStatus(Code::kInvalid, absl::StrCat("revision ", op.revision, " is negative"));
+  }
+  if (op.limit < 0 || op.ttl_ms < 0 || op.timeout_ms < 0) {
+    return MakeStatus(Code::kInvalid, "limit, ttl_ms and timeout_ms must not be negative");
+  }
+  if (request.key.size() > kMaxKeyBytes) {
+    return MakeStatus(Code::kTooLarge, absl::StrCat("a key of ", request.key.size(),
+                                                    " bytes; the limit is ", kMaxKeyBytes));
+  }
+  if (request.value.size() > kMaxValueBytes || request.attrs.size() > kMaxValueBytes) {
+    return MakeStatus(Code::kTooLarge, absl::StrCat("a value of ", request.value.size(),
+                                                    " bytes; the limit is ", kMaxValueBytes));
+  }
+  return absl::OkStatus();
+}
+
+uint64_t stg_engine::Submit(const Request& request, stg_completion* done) {
+  *done = storage::api::NewCompletion(0, request.op.user);
+  Entry entry(this);
+  if (!entry.allowed()) {
+    storage::api::SetError(MakeStatus(Code::kCancelled, "the engine is shutting down"), &slabs_,
+                           done);
+    return 0;
+  }
+  if (absl::Status valid = Validate(request); !valid.ok()) {
+    storage::api::SetError(valid, &slabs_, done);
+    return 0;
+  }
+  if (IsWrite(request.op.verb)) return SubmitWrite(request, done);
+  if (request.op.verb == STG_VERB_GET && GetInline(request, done)) return 0;
+  return SubmitRead(request, done);
+}
+
+// False: not answered, goes to the pool.
+bool stg_engine::GetInline(const Request& request, stg_completion* done) {
+  if ((request.op.flags & STG_OP_QUEUE) != 0) return false;
+  // At a revision it may have to wait for commits in flight, or to read history.
+  if (request.op.revision != 0) return false;
+  if (!engine_->FastGet(request.op.resource, request.key)) return false;
+  bool answered = false;
+  if (inline_reads_.fetch_add(1, std::memory_order_relaxed) < kMaxInlineReads) {
+    size_t need = 0;
+    answered = storage::api::AnswerGet(engine_.get(), &slabs_, request.op.resource, request.key,
+                                       ReadOptionsOf(request.op), done, &need);
+  }
+  inline_reads_.fetch_sub(1, std::memory_order_relaxed);
+  if (answered) inline_total_.fetch_add(1, std::memory_order_relaxed);
+  return answered;
+}
+
+uint64_t stg_engine::SubmitRead(const Request& request, stg_completion* done) {
+  uint64_t id = 0;
+  storage::api::OpTable::Slot* slot = ops_.New(&id);
+  if (slot == nullptr) {
+    storage::api::SetError(MakeStatus(Code::kBusy, "too many operations in flight"), &slabs_, done);
+    return 0;
+  }
+  slot->user = request.op.user;
+  slot->read.verb = request.op.verb;
+  slot->read.resource = request.op.resource;
+  slot->read.key.assign(request.key);
+  slot->read.end.assign(request.value);
+  slot->read.options = ReadOptionsOf(request.op);
+  slot->read.deadline_ms = DeadlineMs(request.op);
+  ops_.Publish(slot, nullptr);
+  queued_total_.fetch_add(1, std::memory_order_relaxed);
+  const bool slow = request.op.verb == STG_VERB_LIST || request.op.verb == STG_VERB_COMPACT;
+  if (reads_->Push(id, slow)) return id;
+  if (!ops_.Take(id).has_value()) return id;  // cancelled meanwhile: completed over there
+  storage::api::SetError(MakeStatus(Code::kBusy, "too many reads are waiting"), &slabs_, done);
+  return 0;
+}
+
+uint64_t stg_engine::SubmitWrite(const Request& request, stg_completion* done) {
+  const bool put = request.op.verb == STG_VERB_PUT;
+  auto write = std::make_shared<storage::WriteOp>();
+  write->verb = put ? storage::WriteOp::Verb::kPut : storage::WriteOp::Verb::kDelete;
+  write->resource = request.op.resource;
+  write->key.assign(request.key);
+  if (put) {
+    write->value = storage::Blob(request.value);
+    write->attrs.assign(request.attrs);
+    write->ttl_ms = request.op.ttl_ms;
+  }
+  write->expected = request.op.revision;
+  write->deadline_ms = DeadlineMs(request.op);
+  uint64_t id = 0;
+  storage::api::OpTable::Slot* slot = ops_.New(&id);
+  if (slot == nullptr) {
+    storage::api::SetError(MakeStatus(Code::kBusy, "too many operations in flight"), &slabs_, done);
+    return 0;
+  }
+  slot->user = request.op.user;
+  slot->key.assign(request.key);
+  write->done = [this, id](storage::WriteResult&& result) { FinishWrite(id, std::move(result)); };
+  ops_.Publish(slot, write);
+  queued_total_.fetch_add(1, std::memory_order_relaxed);
+  try {
+    engine_->Write(std::move(write));
+  } catch (...) {
+    storage::WriteResult failed;
+    failed.error = storage::api::StatusOfCurrentException();
+    failed.code = Code::kInternal;
+    FinishWrite(id, std::move(failed));
+  }
+  return id;
+}
+
+// Runs on a pool thread and must not throw.
+void stg_engine::RunRead(uint64_t op) {
+  storage::api::OpTable::Slot* slot = ops_.Start(op);
+  if (slot == nullptr) return;
+  stg_completion done = storage::api::NewCompletion(op, slot->user);
+  try {
+    storage::api::AnswerRead(engine_.get(), &slabs_, slot->read, &done);
+  } catch (...) {
+    storage::api::SetError(storage::api::StatusOfCurrentException(), &slabs_, &done);
+  }
+  ops_.Take(op);  // a running read is taken by its reader only
+  queue_.Push(done);
+}
+
+// Runs on a thread of the engine: no waiting, no exception.
+void stg_engine::FinishWrite(uint64_t op, storage::WriteResult&& result) {
+  const auto taken = ops_.Take(op);
+  if (!taken.has_value()) return;
+  stg_completion done = storage::api::NewCompletion(op, taken->user);
+  try {
+    storage::api::AnswerWrite(taken->key, std::move(result), &slabs_, &done);
+  } catch (...) {
+    // The write is decided; only its object could not be copied.
+    if (done.code == STG_CODE_OK) done.code = STG_CODE_OUTCOME_UNKNOWN;
+  }
+  queue_.Push(done);
+}
+
+void stg_engine::Cancel(uint64_t op) {
+  storage::api::OpTable::Taken taken;
+  if (ops_.Cancel(op, &taken) != storage::api::OpTable::Cancelled::kTaken) return;
+  stg_completion done = storage::api::NewCompletion(op, taken.user);
+  storage::api::SetError(MakeStatus(Code::kCancelled, "cancelled before it started"), &slabs_,
+                         &done);
+  queue_.Push(done);
+}
