@@ -54,6 +54,12 @@ make_binary() {
   say "$name: built in $((SECONDS - started)) s"
 }
 
+# shim_hash: what of ours is compiled into kube-apiserver.
+shim_hash() {
+  find "$shim" "${LIBSTORAGE_INCLUDE:-$root/libstorage/include}" -type f ! -name '*_test.go' ! -path '*/testdata/*' -print0 |
+    LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
+}
+
 # kube_binary NAME: one of the patched module.
 kube_binary() {
   local package=k8s.io/kubernetes/cmd/$1 extra='' flags
@@ -61,7 +67,7 @@ kube_binary() {
   if [[ $1 == kube-apiserver ]]; then
     package=./kube-apiserver
     place_library "$out"
-    extra=$(files_hash "$shim" "${LIBSTORAGE_INCLUDE:-$root/libstorage/include}")
+    extra=$(shim_hash)
     flags+=" -extldflags=-Wl,-rpath,\$ORIGIN/../lib"
   fi
   make_binary "$1" "$out/bin/$1" "$(<"$out/.prepared") $(go version) $flags $extra" "$out" "$package" -ldflags "$flags"

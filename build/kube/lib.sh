@@ -21,6 +21,12 @@ patch_dir() {
   printf '%s\n' "$dir"
 }
 
+# check_source: KUBERNETES_SRC, if given, is a checkout.
+check_source() {
+  [[ -z ${KUBERNETES_SRC:-} || -f $KUBERNETES_SRC/$apiserver_path/go.mod ]] ||
+    die "KUBERNETES_SRC=$KUBERNETES_SRC is no Kubernetes checkout: it has no $apiserver_path"
+}
+
 # listed FILE: its lines without comments and blank lines.
 listed() { sed -e 's/[[:space:]]*#.*$//' -e '/^[[:space:]]*$/d' "$1"; }
 
@@ -28,7 +34,7 @@ listed() { sed -e 's/[[:space:]]*#.*$//' -e '/^[[:space:]]*$/d' "$1"; }
 module_info() {
   local json
   json=$(cd / && GOFLAGS=-mod=mod GOWORK=off go mod download -json "$1@$2") ||
-    die "cannot get the Go module $1@$2: $(jq -r '.Error // empty' <<<"${json:-}")"
+    die "Go has no module $1@$2 for us: $(jq -r '.Error // empty' <<<"${json:-}")"
   jq -r '.Dir + " " + .Sum' <<<"$json"
 }
 
@@ -79,10 +85,8 @@ patched_apiserver() {
   patches=$(patch_dir "$version")
   if [[ -n ${KUBERNETES_SRC:-} ]]; then
     source=$KUBERNETES_SRC/$apiserver_path
-    [[ -f $source/go.mod ]] || die "KUBERNETES_SRC=$KUBERNETES_SRC is no Kubernetes checkout: $source/go.mod is missing"
   else
-    read -r source sum < <(module_info k8s.io/apiserver "$(staging_version "$version")")
-    [[ -n ${source:-} ]] || die "k8s.io/apiserver for $version is not to be had"
+    read -r source sum < <(module_info k8s.io/apiserver "$(staging_version "$version")") || die "$version cannot be prepared"
     want=$(lock_field "$version" base)
     [[ -n $want ]] || die "$version is not in $patches/lock: run build/kube/verify-patches.sh --update-lock $version"
     [[ $sum == "$want" ]] || die "the base of $version is $sum, the lock says $want"

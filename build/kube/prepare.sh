@@ -19,13 +19,15 @@ out=${2:-$root/out/kube/$version}
 shim=$(realpath -m "${GO_SHIM:-$root/go-shim}")
 here=$root/build/kube
 staging=$(staging_version "$version")
+patches=$(patch_dir "$version")
+check_source
 [[ -f $shim/go.mod ]] || die "no go-shim in $shim: its go.mod is missing"
 
 # Everything this script reads, except module contents, which the lock pins.
 wanted_stamp() {
   echo "$version $shim ${KUBERNETES_SRC:-modules}"
   echo "$(lock_field "$version" base) $(lock_field "$version" tree)"
-  files_hash "$(patch_dir "$version")"/{series,*.patch} "$here/lib.sh" "$here/prepare.sh" "$here/main" "$shim/go.mod"
+  files_hash "$patches"/{series,*.patch} "$here/lib.sh" "$here/prepare.sh" "$here/main" "$shim/go.mod"
   if [[ -n ${KUBERNETES_SRC:-} ]]; then
     files_hash "$KUBERNETES_SRC/$apiserver_path/pkg" "$KUBERNETES_SRC/go.mod"
   fi
@@ -80,8 +82,8 @@ patched_apiserver "$version" "$out/apiserver"
 if [[ -n ${KUBERNETES_SRC:-} ]]; then
   kubernetes=$(realpath "$KUBERNETES_SRC")
 else
-  read -r kubernetes _ < <(module_info k8s.io/kubernetes "$version")
-  [[ -n ${kubernetes:-} ]] || die "k8s.io/kubernetes@$version is not to be had as a Go module: give a checkout in KUBERNETES_SRC"
+  read -r kubernetes _ < <(module_info k8s.io/kubernetes "$version") ||
+    die "Kubernetes $version is not to be had as a Go module: give a checkout of the tag in KUBERNETES_SRC="
 fi
 write_go_mod "$kubernetes" >"$out/go.mod"
 install -m 644 "$kubernetes/go.sum" "$out/go.sum"

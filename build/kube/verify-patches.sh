@@ -22,6 +22,7 @@ for arg in "$@"; do
     *) die "unknown argument '$arg' (see the head of $0)" ;;
   esac
 done
+check_source
 patches=$(patch_dir "${versions[0]:-v1.32.0}")
 if [[ $all ]]; then
   mapfile -t versions < <(listed "$patches/lock" | cut -d' ' -f1)
@@ -70,7 +71,7 @@ check_checkout() {
   if [[ -n ${KUBERNETES_SRC:-} ]]; then
     source=$KUBERNETES_SRC/$apiserver_path
   else
-    read -r source _ < <(module_info k8s.io/apiserver "$(staging_version "$1")")
+    read -r source _ < <(module_info k8s.io/apiserver "$(staging_version "$1")") || die "$1 cannot be checked"
   fi
   mkdir -p "$2/$apiserver_path"
   cp -r "$source/." "$2/$apiserver_path"
@@ -83,8 +84,7 @@ check_checkout() {
 # lock_line VERSION DIR: the line of the lock for what the modules give now.
 lock_line() {
   local source sum
-  read -r source sum < <(module_info k8s.io/apiserver "$(staging_version "$1")")
-  [[ -n ${source:-} ]] || die "k8s.io/apiserver for $1 is not to be had"
+  read -r source sum < <(module_info k8s.io/apiserver "$(staging_version "$1")") || die "$1 cannot be locked"
   mkdir -p "$2"
   cp -r "$source/." "$2"
   chmod -R u+w "$2"

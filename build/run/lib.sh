@@ -30,7 +30,7 @@ step_pid=''
 step() {
   local name=$1 log started=$SECONDS
   shift
-  log=$logs/build-${name%% *}.log
+  log=$logs/build-${name%%[ ,]*}.log
   setsid setpriv --pdeathsig TERM "$@" >"$log" 2>&1 </dev/null &
   step_pid=$!
   until ended "$step_pid" 20; do
