@@ -38,7 +38,7 @@ func runChild(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	run, ok := groups[*group]
+	chosen, ok := groups[*group]
 	if !ok {
 		return fmt.Errorf("unknown group %q", *group)
 	}
@@ -47,8 +47,12 @@ func runChild(args []string) error {
 		return err
 	}
 	c := &child{dir: *dir, only: pattern, out: json.NewEncoder(os.Stdout)}
-	if c.side, err = openSide(*sideName, *dir); err != nil {
+	open, ok := chosen.open[*sideName]
+	if !ok {
+		return fmt.Errorf("unknown side %q", *sideName)
+	}
+	if c.side, err = open(*dir); err != nil {
 		return err
 	}
-	return errors.Join(run(c), c.close())
+	return errors.Join(chosen.run(c), c.close())
 }

@@ -8,14 +8,29 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 )
 
-// groups of scenarios that share a child and its data. The numbers of calls are
-// the same on both sides.
-var groups = map[string]func(*child) error{
-	"calls":  (*child).runCalls,
-	"lists":  (*child).runLists,
-	"memory": (*child).runMemory,
-	"watch":  (*child).runWatch,
+// group of scenarios that share a child and its data. The numbers of calls are the
+// same on both sides.
+type group struct {
+	open map[string]func(dir string) (*side, error)
+	run  func(*child) error
 }
+
+var (
+	stores = map[string]func(dir string) (*side, error){"ours": openOurs, "etcd": openEtcd}
+	groups = map[string]group{
+		"calls":  {stores, (*child).runCalls},
+		"lists":  {stores, (*child).runLists},
+		"memory": {stores, (*child).runMemory},
+		"watch":  {stores, (*child).runWatch},
+		"kube-create": {map[string]func(string) (*side, error){
+			"ours": func(dir string) (*side, error) { return openKubePatched(dir) }, "etcd": openKubeStock,
+		}, (*child).runKubeCreate},
+		// Ours without the watch cache, so that its watches are the clients' own.
+		"kube-watch": {map[string]func(string) (*side, error){
+			"ours": func(dir string) (*side, error) { return openKubePatched(dir, "--watch-cache=false") }, "etcd": openKubeStock,
+		}, (*child).runKubeWatch},
+	}
+)
 
 const many = 20000
 

@@ -17,6 +17,7 @@ type Sample struct {
 	Peak     int64         // bytes, of all processes of this side
 	P50, P99 time.Duration // of one call, or of what the scenario says
 	Rate     float64       // calls a second
+	Resumed  int64         // watches that the server ended
 }
 
 func percentile(sorted []time.Duration, p float64) time.Duration {

@@ -45,6 +45,8 @@ func evaluate(all samples) []result {
 	return results
 }
 
+func resumed(s Sample) float64 { return float64(s.Resumed) }
+
 func cores(s Sample) float64 { return s.CPU.Seconds() / s.Wall.Seconds() }
 
 func print(out io.Writer, results []result) {
@@ -61,6 +63,12 @@ func print(out io.Writer, results []result) {
 			median(r.ours, mib), median(r.peer, mib))
 	}
 	w.Flush()
+	for _, r := range results {
+		ours, peer := median(r.ours, resumed), median(r.peer, resumed)
+		if ours+peer > 0 {
+			fmt.Fprintf(out, "%s: watches that the server ended and that were resumed: ours %.0f, etcd %.0f\n", r.Scenario, ours, peer)
+		}
+	}
 }
 
 func short(v float64) string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	corev1 "k8s.io/api/core/v1"
@@ -9,8 +8,10 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 )
 
-// side is a storage.Interface for pods and the processes behind it.
+// side is a storage.Interface for pods, or a kube-apiserver, and the processes
+// that are measured. Of a kube-apiserver's side, this process is not one of them.
 type side struct {
+	kube      *kube
 	store     storage.Interface
 	processes processes
 	close     func() error
@@ -22,16 +23,5 @@ func newPodList() runtime.Object   { return &corev1.PodList{} }
 var podResource = corev1.Resource("pods")
 
 const storageRoot = "/registry"
-
-// openSide starts a side with its data in dir, which is empty.
-func openSide(name, dir string) (*side, error) {
-	switch name {
-	case "ours":
-		return openOurs(dir)
-	case "etcd":
-		return openEtcd(dir)
-	}
-	return nil, fmt.Errorf("unknown side %q", name)
-}
 
 func self() processes { return processes{os.Getpid()} }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,8 +17,8 @@ import (
 
 const (
 	watchers      = 50
-	watchedWrites = 10000
 	watchedRate   = 1000 // writes a second asked for
+	watchedWrites = 10 * watchedRate
 )
 
 // delivery records when each watcher got each write, and when it was acknowledged.
@@ -25,6 +26,27 @@ type delivery struct {
 	begin time.Time
 	acked []int64   // by write, nanoseconds since begin
 	got   [][]int64 // by watcher and write
+
+	running  sync.WaitGroup
+	resumed  atomic.Int64 // watches that the server ended
+	failures chan error
+}
+
+func newDelivery(writes int) *delivery {
+	return &delivery{begin: time.Now(), acked: make([]int64, writes), failures: make(chan error, watchers)}
+}
+
+// watch runs receive, which fills in when each write came.
+func (d *delivery) watch(receive func(got []int64) error) {
+	got := make([]int64, len(d.acked))
+	d.got = append(d.got, got)
+	d.running.Add(1)
+	go func() {
+		defer d.running.Done()
+		if err := receive(got); err != nil {
+			d.failures <- err
+		}
+	}()
 }
 
 // runWatch: watchers of the whole collection while pods are created at a given
@@ -36,33 +58,36 @@ func (c *child) runWatch() error {
 	if err != nil {
 		return err
 	}
-	d := &delivery{begin: time.Now(), acked: make([]int64, watchedWrites)}
-	var wg sync.WaitGroup
-	failures := make(chan error, watchers)
+	d := newDelivery(watchedWrites)
 	for range watchers {
 		w, err := c.store.Watch(ctx, "/pods", optionsFrom(rv))
 		if err != nil {
 			return err
 		}
-		got := make([]int64, watchedWrites)
-		d.got = append(d.got, got)
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			defer w.Stop()
-			if err := d.receive(w, got); err != nil {
-				failures <- err
-			}
-		}()
+		d.watch(func(got []int64) error { return c.follow(ctx, w, rv, d, got) })
 	}
-	return c.account("watch-50", watchedWrites, func(sample *Sample) ([]time.Duration, error) {
-		// The rate that was reached, not writes over the whole time.
-		if sample.Rate, err = c.paced(d); err != nil {
+	return c.accountDelivery("watch-50", d, 64, watchedRate, c.creates("watched", watchedWrites))
+}
+
+// accountDelivery reports the rate that the writes reached, and how long after
+// their acknowledgement the watchers had them.
+func (c *child) accountDelivery(scenario string, d *delivery, callers, rate int, create func(i int) error) error {
+	n := len(d.acked)
+	return c.account(scenario, n, func(sample *Sample) ([]time.Duration, error) {
+		start := time.Now()
+		if _, err := loop(callers, n, func(i int) error {
+			time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(rate))))
+			err := create(i)
+			d.acked[i] = int64(time.Since(d.begin))
+			return err
+		}); err != nil {
 			return nil, err
 		}
-		wg.Wait()
+		sample.Rate = float64(n) / time.Since(start).Seconds()
+		d.running.Wait()
+		sample.Resumed = d.resumed.Load()
 		select {
-		case err := <-failures:
+		case err := <-d.failures:
 			return nil, err
 		default:
 			return d.latencies(), nil
@@ -70,25 +95,19 @@ func (c *child) runWatch() error {
 	})
 }
 
-// paced creates pods at watchedRate, by 64 callers, and returns the rate reached.
-func (c *child) paced(d *delivery) (float64, error) {
-	create := c.creates("watched", watchedWrites)
-	start := time.Now()
-	_, err := loop(64, watchedWrites, func(i int) error {
-		time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / watchedRate)))
-		err := create(i)
-		d.acked[i] = int64(time.Since(d.begin))
-		return err
-	})
-	return watchedWrites / time.Since(start).Seconds(), err
-}
-
-// receive takes every write once, in whatever order they commit.
-func (d *delivery) receive(w watch.Interface, got []int64) error {
-	for n := 0; n < watchedWrites; n++ {
+// follow takes every write once, in whatever order they commit. A watch that the
+// store ends is resumed where it was.
+func (c *child) follow(ctx context.Context, w watch.Interface, last string, d *delivery, got []int64) error {
+	for n := 0; n < len(got); {
 		event, ok := <-w.ResultChan()
-		if !ok {
-			return fmt.Errorf("a watch ended after %d of %d events", n, watchedWrites)
+		if !ok || event.Type == watch.Error {
+			w.Stop()
+			d.resumed.Add(1)
+			var err error
+			if w, err = c.store.Watch(ctx, "/pods", optionsFrom(last)); err != nil {
+				return fmt.Errorf("a watch ended after %d of %d events: %v: %w", n, len(got), event.Object, err)
+			}
+			continue
 		}
 		now := int64(time.Since(d.begin))
 		obj := event.Object
@@ -103,13 +122,15 @@ func (d *delivery) receive(w watch.Interface, got []int64) error {
 		if err != nil || got[i] != 0 {
 			return fmt.Errorf("event %d is %s of %s: %v", n, event.Type, pod.Name, err)
 		}
-		got[i] = now
+		got[i], last = now, pod.ResourceVersion
+		n++
 	}
+	w.Stop()
 	return nil
 }
 
 func (d *delivery) latencies() []time.Duration {
-	all := make([]time.Duration, 0, watchers*watchedWrites)
+	var all []time.Duration
 	for _, got := range d.got {
 		for i, when := range got {
 			all = append(all, time.Duration(when-d.acked[i]))

@@ -3,6 +3,7 @@ package refstore
 import (
 	"context"
 	"fmt"
+	"sort"
 	"sync"
 
 	"github.com/libstorage/go-shim/kv"
@@ -34,9 +35,11 @@ func (w *watcher) Next(ctx context.Context) (*kv.Batch, error) {
 		w.store.mu.Lock()
 		changed, rev := w.store.changed, w.store.rev
 		batch := kv.NewBatch(nil)
-		for _, event := range w.store.events {
+		events := w.store.events
+		first := sort.Search(len(events), func(i int) bool { return events[i].Revision > w.last })
+		for _, event := range events[first:] {
 			key := string(event.Key)
-			if event.Revision > w.last && key >= w.start && (w.end == "" || key < w.end) {
+			if key >= w.start && (w.end == "" || key < w.end) {
 				batch.Events = append(batch.Events, event)
 			}
 		}

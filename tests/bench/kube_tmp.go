@@ -1,3 +1,0 @@
-package main
-
-const kubeWatchRate = 200
