@@ -60,6 +60,9 @@ TEST_P(MetadataTest, TheClock) {
   EXPECT_EQ(*store_->RevisionAt(100), 5);
   EXPECT_EQ(*store_->RevisionAt(199), 5);
   EXPECT_EQ(*store_->RevisionAt(200), 11);
+  ASSERT_OK(store_->MarkTime(150, 20));  // the clock was set back
+  EXPECT_EQ(*store_->RevisionAt(149), 5);
+  EXPECT_EQ(*store_->RevisionAt(300), 20);
   ASSERT_OK(store_->ForgetBefore(200));
   EXPECT_EQ(*store_->RevisionAt(199), 0);
   EXPECT_EQ(*store_->RevisionAt(1000), 11);

@@ -1,4 +1,4 @@
-#include <iterator>
+#include <algorithm>
 #include <map>
 
 #include "src/backend/checks.h"
@@ -37,8 +37,9 @@ class MemoryMetadata : public MetadataStore {
 
   absl::StatusOr<int64_t> RevisionAt(int64_t unix_s) override {
     MutexLock lock(&mutex_);
-    const auto after = clock_.upper_bound(unix_s);
-    return after == clock_.begin() ? 0 : std::prev(after)->second;
+    int64_t highest = 0;
+    for (const auto& [when, rev] : clock_) highest = std::max(highest, when <= unix_s ? rev : 0);
+    return highest;
   }
 
   absl::Status ForgetBefore(int64_t unix_s) override {

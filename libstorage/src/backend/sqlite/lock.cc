@@ -27,6 +27,7 @@ std::string Redact(std::string_view text) {
     // Up to the next argument: a password may hold any other character.
     const std::string_view authority = text.substr(0, text.find(' '));
     const size_t at = authority.rfind('@');
+    if (authority.find("://") < authority.find('@')) continue;  // multi://postgres://...
     const size_t colon = authority.find(':');
     if (at == std::string_view::npos || colon > at) continue;
     out.append(authority.substr(0, colon)).append(":***");
