@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -46,7 +47,12 @@ func (r *running) run(root, logPath string, env []string) error {
 	defer log.Close()
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", r.suite.Command)
 	cmd.Dir = root
-	cmd.Env = append(append(os.Environ(), env...), r.suite.Env...)
+	cmd.Env = append(os.Environ(), env...)
+	for _, setting := range r.suite.Env { // defaults: the caller's own setting wins
+		if name, _, _ := strings.Cut(setting, "="); os.Getenv(name) == "" {
+			cmd.Env = append(cmd.Env, setting)
+		}
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	reader, writer, err := os.Pipe()
 	if err != nil {

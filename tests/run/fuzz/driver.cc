@@ -1,7 +1,10 @@
 // main() of a fuzz target where libFuzzer is missing: replays a corpus, then
 // runs a bounded number of seeded mutations of it. Takes libFuzzer's spelling
 // of the options it knows, so that scripts need not care which one they run.
-// One thread. On a crash the input is in ./crash-<target>.
+// One thread. On a crash, or when one input takes 25 s, the input is in
+// ./crash-<target>.
+#include <unistd.h>
+
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -103,6 +106,7 @@ const Input* g_current = nullptr;
 
 void RunOne(const Input& input) {
   g_current = &input;
+  alarm(25);
   // Exact-size heap copy: a read past the end is seen by ASan.
   const Input copy(input.begin(), input.end());
   LLVMFuzzerTestOneInput(copy.data(), copy.size());
@@ -139,6 +143,7 @@ int main(int argc, char** argv) {
   }
   g_target = std::filesystem::path(argv[0]).filename();
   std::signal(SIGABRT, [](int) { SaveCrash(); });
+  std::signal(SIGALRM, [](int) { std::abort(); });
 
   const std::vector<Input> corpus = Load(places);
   for (const Input& input : corpus) RunOne(input);
