@@ -57,9 +57,26 @@ func (s *libstorage) Checks() (sides, central []string) {
 	return []string{"storage-rbac", "storage-kube-system", "storage-pods", "storage-shirts"}, []string{"storage-default"}
 }
 func (s *libstorage) OneServer() bool { return true }
+
+// Metrics: docs/metrics.md.
 func (s *libstorage) Metrics() []string {
-	return []string{`libstorage_backend_up{backend="shirts"} 1`, `libstorage_backend_up{backend="default"} 1`}
+	want := []string{
+		`libstorage_objects{backend="shirts",collection="stable.example.com/shirts"} 20`, // 2,0xx
+		"libstorage_revision ", "libstorage_watches ", "libstorage_watch_lag_revisions ", "libstorage_watch_lag_seconds ",
+		`libstorage_watch_decodes_total{result="hit"}`, "libstorage_buffers{purpose=", "libstorage_buffer_bytes{purpose=",
+		"etcd_request_duration_seconds_count{", "apiserver_storage_objects{",
+	}
+	for _, name := range databases {
+		label := `{backend="` + name + `"`
+		want = append(want, "libstorage_backend_up"+label+`,kind="sqlite"} 1`,
+			"libstorage_operations_total"+label+`,operation="put"}`, "libstorage_operation_seconds_total"+label+`,operation="get"}`,
+			"libstorage_commits_total"+label, "libstorage_lane_batches_total"+label, "libstorage_object_bytes"+label,
+			"libstorage_history_rows"+label, "libstorage_history_bytes"+label, "libstorage_compaction_debt_rows"+label,
+			"libstorage_backend_file_bytes"+label, "libstorage_backend_head_revision"+label, "libstorage_backend_floor_revision"+label)
+	}
+	return want
 }
+
 func (s *libstorage) DataDir() string { return filepath.Join(s.dir, "db") }
 
 var databases = []string{"rbac", "kube-system", "pods", "shirts", "default"}
