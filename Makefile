@@ -46,7 +46,7 @@ bench: deps ## Measure beside etcd3 + etcd; writes tests/bench/last.json
 .PHONY: lint
 lint: ## Formatting, vet, shellcheck, layers
 	@tests/run/lint.sh all
-	cd tests/layers && go test .
+	cd tests/layers && go test -count=1 .
 
 .PHONY: tidy
 tidy: ## clang-tidy over all C++ (minutes)
