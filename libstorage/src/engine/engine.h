@@ -39,6 +39,8 @@ struct EngineOptions {
   bool restored = false;      // operator says: files come from a backup -> new epoch
   bool allow_memory = false;  // memory://name endpoints (tests)
   Logger* logger = nullptr;   // outlives the engine; may be null
+  // Puts something in front of every backend: faults, in tests.
+  std::function<std::unique_ptr<Backend>(std::unique_ptr<Backend>)> wrap_backend_for_test;
 };
 
 // --- writes ---

@@ -93,6 +93,9 @@ absl::Status EngineImpl::OpenParts() {
       return InTopology(*part.rule, file, backend.status());
     }
     part.backend = std::move(*backend);
+    if (options_.wrap_backend_for_test != nullptr) {
+      part.backend = options_.wrap_backend_for_test(std::move(part.backend));
+    }
   }
   return absl::OkStatus();
 }
