@@ -34,8 +34,12 @@ inline void PrintTo(const Factory& factory, std::ostream* os) { *os << factory.n
 // A private directory that is removed at the end.
 class TempDir {
  public:
-  TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "stg-XXXXXX").string();
+  TempDir() : TempDir(std::filesystem::temp_directory_path().string()) {}
+  // Below a directory, or where temporary files go when that is not there.
+  explicit TempDir(const std::string& where) {
+    std::filesystem::path parent = where;
+    if (!std::filesystem::is_directory(parent)) parent = std::filesystem::temp_directory_path();
+    std::string pattern = (parent / "stg-XXXXXX").string();
     path_ = mkdtemp(pattern.data());
   }
   ~TempDir() {

@@ -7,14 +7,11 @@
 namespace storage::sqlite {
 namespace {
 
-// An idle lane checkpoints earlier, so that a busy one seldom has to.
-constexpr int64_t kIdleFrames = Writer::kCapFrames / 4;
-// Pages moved in one step; each may dirty two.
-constexpr int64_t kVacuumPages = 64;
-// Free pages that are kept for the next writes: 8 MiB, or a quarter of the file.
-constexpr int64_t kKeepFreePages = 2048;
+Upkeep upkeep;  // constant but for tests
 
 }  // namespace
+
+void SqliteBackend::SetUpkeepForTest(const Upkeep& other) { upkeep = other; }
 
 absl::StatusOr<int64_t> SqliteBackend::DeleteHistory(int64_t max_rows) {
   if (writer_ == nullptr) return NotWritable();
@@ -64,40 +61,53 @@ absl::StatusOr<bool> SqliteBackend::GiveBack() {
   };
   if (!writer_->TimeToLookForFreePages() && !writer_->ballast().spent()) return false;
   const int64_t before = free_pages();
-  const int64_t file_pages = FileBytes(site_) / Writer::kPageBytes;
-  const int64_t keep = writer_->ballast().spent() ? 0 : std::max(kKeepFreePages, file_pages / 4);
+  const int64_t file_pages = FileBytes(site_, "") / Writer::kPageBytes;
+  const int64_t keep =
+      writer_->ballast().spent() ? 0 : std::max(upkeep.keep_free_pages, file_pages / 4);
   if (before <= keep) return false;
   absl::Status status = writer_->SetRelaxed(true);
   if (status.ok()) {
     status = writer_->Failed(writer_->connection().Exec("PRAGMA incremental_vacuum(" +
-                                                        std::to_string(kVacuumPages) + ")"));
+                                                        std::to_string(upkeep.vacuum_pages) + ")"));
   }
   const absl::Status strict = writer_->SetRelaxed(false);
   if (!status.ok()) return status;
   if (!strict.ok()) return strict;
   writer_->LookForFreePages();
+  shortened_ = true;
   return free_pages() < before;
+}
+
+// True when something was copied; what open snapshots hold back stays.
+absl::StatusOr<bool> SqliteBackend::MaintainLog() {
+  const int64_t before = writer_->frames_to_copy();
+  const absl::Status copied = writer_->Checkpoint();
+  if (!copied.ok()) return copied;
+  return writer_->frames_to_copy() < before;
 }
 
 absl::StatusOr<bool> SqliteBackend::Maintain(bool idle) {
   if (writer_ == nullptr) return NotWritable();
   if (writer_->lane_open) return LaneOpen();
   const bool full = !writer_->ballast().Restore(site_);
-  if (writer_->WantsCheckpoint(idle || full ? kIdleFrames : Writer::kCapFrames)) {
-    const absl::Status copied = writer_->Checkpoint();
-    if (!copied.ok()) return copied;
-    return idle;  // look again: the log may have to grow, or pages be given back
+  if (!idle && !full) {
+    return writer_->WantsCheckpoint(Writer::kCapFrames) ? MaintainLog() : false;
   }
-  if (!idle && !full) return false;
+  const int64_t waiting = writer_->frames_to_copy();
+  if (waiting > upkeep.idle_frames || (waiting > 0 && writer_->too_long())) {
+    const absl::StatusOr<bool> copied = MaintainLog();
+    if (!copied.ok() || *copied) return copied;
+  }
   const absl::StatusOr<bool> more = GiveBack();
   if (!more.ok() || *more) return more;
-  // A database that was shortened gets shorter when its log is copied.
-  if (full && writer_->frames_to_copy() > 0) {
-    const absl::Status copied = writer_->Checkpoint();
+  // The file itself gets shorter when the log is copied.
+  if (shortened_ && writer_->frames_to_copy() > 0) {
+    const absl::StatusOr<bool> copied = MaintainLog();
     if (!copied.ok()) return copied;
   }
-  if (!full) return writer_->GrowLog();
-  return false;
+  shortened_ = false;
+  if (full || !upkeep.grow_log) return false;
+  return writer_->GrowLog();
 }
 
 }  // namespace storage::sqlite

@@ -15,6 +15,8 @@ namespace {
 
 constexpr int64_t kWriterCacheKib = 16000;
 constexpr int64_t kReaderCacheKib = 2000;
+// A log that a long snapshot made longer is cut when it starts over.
+constexpr int64_t kMaxLogBytes = 40 << 20;
 
 // Small columns first: a row whose value overflows its page is still decided
 // on by the first page alone.
@@ -152,7 +154,7 @@ absl::Status SetWriterPragmas(Connection* connection, const Settings& settings) 
   const int64_t cache = settings.cache_size != 0 ? settings.cache_size : -kWriterCacheKib;
   return connection->Exec(absl::StrCat(
       "PRAGMA synchronous=", static_cast<int>(settings.synchronous), ";PRAGMA cache_size=", cache,
-      ";PRAGMA secure_delete=", settings.secure_delete,
+      ";PRAGMA secure_delete=", settings.secure_delete, ";PRAGMA journal_size_limit=", kMaxLogBytes,
       ";PRAGMA wal_autocheckpoint=0;PRAGMA temp_store=MEMORY;PRAGMA cell_size_check=ON"));
 }
 

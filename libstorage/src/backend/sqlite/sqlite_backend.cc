@@ -84,7 +84,7 @@ absl::StatusOr<BackendStats> SqliteBackend::Stats() {
   if (!snapshot.ok()) return snapshot.status();
   const absl::Status counted = (*snapshot)->Counters(&stats);
   if (!counted.ok()) return counted;
-  stats.file_bytes = FileBytes(site_);
+  stats.file_bytes = FileBytes(site_, "") + FileBytes(site_, "-wal");
   return stats;
 }
 

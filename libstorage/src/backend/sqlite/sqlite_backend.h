@@ -15,6 +15,18 @@
 
 namespace storage::sqlite {
 
+// When Maintain does what. Tests make it happen with little data.
+struct Upkeep {
+  // Frames after which an idle lane checkpoints: earlier than a busy one, so
+  // that a busy one seldom has to.
+  int64_t idle_frames = Writer::kCapFrames / 4;
+  // Pages moved in one step; each may dirty two.
+  int64_t vacuum_pages = 64;
+  // Free pages kept for the next writes, at least: 8 MiB. Also a quarter of the file.
+  int64_t keep_free_pages = 2048;
+  bool grow_log = true;
+};
+
 class SqliteBackend : public Backend {
  public:
   static absl::StatusOr<std::unique_ptr<SqliteBackend>> Open(const SqliteOptions& options);
@@ -32,6 +44,7 @@ class SqliteBackend : public Backend {
   absl::StatusOr<BackendStats> Stats() override;
   absl::Status Ping() override;
 
+  static void SetUpkeepForTest(const Upkeep& upkeep);
   // "query_only=.. wal_autocheckpoint=.." of the writer and of one reader.
   absl::StatusOr<std::vector<std::string>> PragmasForTest();
 
@@ -42,11 +55,13 @@ class SqliteBackend : public Backend {
   absl::Status LaneOpen() const;
   absl::StatusOr<int64_t> DeleteRows(int64_t max_rows);
   absl::StatusOr<bool> GiveBack();
+  absl::StatusOr<bool> MaintainLog();
 
   Site site_;
   const Settings settings_;
   std::string identity_;
   FileIdentity file_;
+  bool shortened_ = false;  // pages were given back since the last checkpoint; lane thread
   // Destroyed from the last: the writer closes after all readers, so that it
   // checkpoints and removes the log, and under the lock.
   std::unique_ptr<FileLock> lock_;

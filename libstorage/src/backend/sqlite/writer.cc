@@ -21,13 +21,9 @@ constexpr int kWaitMs = 20;
 
 }  // namespace
 
-int64_t FileBytes(const Site& site) {
-  int64_t bytes = 0;
-  for (const char* suffix : {"", "-wal"}) {
-    struct stat info {};
-    if (stat((site.path + suffix).c_str(), &info) == 0) bytes += info.st_size;
-  }
-  return bytes;
+int64_t FileBytes(const Site& site, const char* suffix) {
+  struct stat info {};
+  return stat((site.path + suffix).c_str(), &info) == 0 ? info.st_size : 0;
 }
 
 absl::StatusOr<FileIdentity> IdentifyFile(const Site& site) {

@@ -20,8 +20,8 @@
 
 namespace storage::sqlite {
 
-// On disk: the database and its log.
-int64_t FileBytes(const Site& site);
+// On disk: the database, or its log ("-wal").
+int64_t FileBytes(const Site& site, const char* suffix);
 
 // Which file an open connection looks at: a path can be replaced under us.
 struct FileIdentity {
@@ -74,13 +74,16 @@ class Writer {
   // Copies the log into the database; frames of open snapshots stay behind.
   absl::Status Checkpoint();
   int64_t frames_to_copy() const { return frames_ - copied_; }
-  // Enough frames wait, and not all of them were held back the last time.
+  // Enough frames wait, and more came since some were held back.
   bool WantsCheckpoint(int64_t frames) const {
     return frames_to_copy() > frames && frames_ >= retry_at_;
   }
   // True now and then, after writes that may have freed pages.
   bool TimeToLookForFreePages();
   void LookForFreePages() { commits_ = kLookEvery; }
+
+  // The log is longer than it should be: it starts over once all is copied.
+  bool too_long() const { return frames_ > kCapFrames; }
 
   // Grows the log by one step of zeros while it is shorter than the cap;
   // true = more to do. Overwriting blocks syncs faster than appending.
