@@ -42,18 +42,45 @@ type Result struct {
 	Remaining int64 // List: rows after the page, -1 unknown
 	Count     int64 // Count
 
+	memory
+}
+
+// Owner of memory behind results, named by handles. For implementations: a
+// handle costs no closure.
+type Owner interface {
+	ReleaseHandle(handle uint64)
+}
+
+// memory is what a Result or Batch gives back, once.
+type memory struct {
 	release func()
+	owner   Owner
+	handle  uint64
+}
+
+// Own makes Release call owner.ReleaseHandle(handle). For implementations.
+func (m *memory) Own(owner Owner, handle uint64) { m.owner, m.handle = owner, handle }
+
+func (m *memory) free() {
+	if owner := m.owner; owner != nil {
+		m.owner = nil
+		owner.ReleaseHandle(m.handle)
+	}
+	if release := m.release; release != nil {
+		m.release = nil
+		release()
+	}
 }
 
 // NewResult is for implementations; release may be nil.
-func NewResult(release func()) *Result { return &Result{Remaining: -1, release: release} }
+func NewResult(release func()) *Result {
+	return &Result{Remaining: -1, memory: memory{release: release}}
+}
 
 // Release gives the memory of KVs back. The views are invalid afterwards.
 func (r *Result) Release() {
-	if r != nil && r.release != nil {
-		release := r.release
-		r.release = nil
-		release()
+	if r != nil {
+		r.free()
 	}
 }
 
@@ -100,18 +127,16 @@ type Batch struct {
 	Events   []Event // ascending revisions
 	Progress int64   // > 0: everything up to here was delivered, after Events
 
-	release func()
+	memory
 }
 
 // NewBatch is for implementations; release may be nil.
-func NewBatch(release func()) *Batch { return &Batch{release: release} }
+func NewBatch(release func()) *Batch { return &Batch{memory: memory{release: release}} }
 
 // Release gives the memory of Events back.
 func (b *Batch) Release() {
-	if b != nil && b.release != nil {
-		release := b.release
-		b.release = nil
-		release()
+	if b != nil {
+		b.free()
 	}
 }
 
