@@ -13,7 +13,13 @@ import (
 )
 
 // open is what tests replace.
-var open = func(s settings) (kv.Store, error) { return native.Open(s.native()) }
+var open = func(s settings) (kv.Store, error) {
+	store, err := native.Open(s.native())
+	if err != nil {
+		return nil, err
+	}
+	return store, nil
+}
 
 // engine is one open kv.Store, shared by all storages of equal settings. It is
 // closed when nobody holds it any more, or when every server that it serves has

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/klog/v2"
 
 	"github.com/libstorage/go-shim/native"
 )
@@ -122,12 +123,29 @@ func endpointOf(servers []string) string {
 
 // native makes the engine's options of the settings.
 func (s settings) native() native.Options {
+	history := s.history.Milliseconds()
+	if history == 0 {
+		history = -1 // there, 0 is the default and negative never compacts
+	}
 	return native.Options{
 		TopologyPath:     s.topology,
 		DefaultEndpoint:  s.endpoint,
 		MetadataEndpoint: s.metadata,
-		History:          s.history,
-		SlowSQL:          s.slowSQL,
+		HistoryMillis:    history,
+		SlowSQLMillis:    s.slowSQL.Milliseconds(),
 		Restored:         s.restored,
+		Log:              logMessage,
+	}
+}
+
+// logMessage takes the library's messages into the server's log.
+func logMessage(level native.LogLevel, message string) {
+	switch level {
+	case native.LogError:
+		klog.ErrorS(nil, message)
+	case native.LogWarning:
+		klog.Warning(message)
+	default:
+		klog.InfoS(message)
 	}
 }

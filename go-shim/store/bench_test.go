@@ -31,7 +31,7 @@ func benchStore(b *testing.B, change ...func(*Options)) *Store {
 	}
 	factory := serializer.NewCodecFactory(coreScheme)
 	pb := protobuf.NewSerializer(coreScheme, coreScheme)
-	return newTestStore(b, newDB(b), append([]func(*Options){func(o *Options) {
+	return newTestStore(b, openDB(b, memoryDB(b)), append([]func(*Options){func(o *Options) {
 		o.Codec = runtime.NewCodec(factory.EncoderForVersion(pb, corev1.SchemeGroupVersion), factory.DecoderToVersion(pb, corev1.SchemeGroupVersion))
 		o.NewFunc = func() runtime.Object { return &corev1.Pod{} }
 		o.NewListFunc = func() runtime.Object { return &corev1.PodList{} }

@@ -34,13 +34,19 @@ func counted(run func(context.Context, *testing.T, storage.Interface, storagetes
 	}
 }
 
+// TestUpstreamSuite runs all of upstream's suite on every database.
 func TestUpstreamSuite(t *testing.T) {
-	for _, test := range upstreamSuite {
-		t.Run(test.name, func(t *testing.T) {
-			if test.name == "WatchWithUnsafeDelete" {
-				featuregatetesting.SetFeatureGateDuringTest(t, utilfeature.DefaultFeatureGate, features.AllowUnsafeMalformedObjectDeletion, true)
+	for _, db := range databases {
+		t.Run(db.name, func(t *testing.T) {
+			for _, test := range upstreamSuite {
+				t.Run(test.name, func(t *testing.T) {
+					if test.name == "WatchWithUnsafeDelete" {
+						featuregatetesting.SetFeatureGateDuringTest(t, utilfeature.DefaultFeatureGate, features.AllowUnsafeMalformedObjectDeletion, true)
+					}
+					s := newTestStore(t, poisoned{openDB(t, db.options(t))})
+					test.run(context.Background(), t, storeUnderTest{s})
+				})
 			}
-			test.run(context.Background(), t, storeUnderTest{newTestStore(t, newDB(t))})
 		})
 	}
 }

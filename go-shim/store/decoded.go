@@ -46,18 +46,19 @@ type decoded struct {
 }
 
 type decodeCache struct {
-	mu      sync.Mutex
-	entries map[decodeKey]*decodeEntry
-	queue   []*decodeEntry // oldest first; may hold entries that were dropped
-	bytes   int
-	sweeper *time.Timer // runs while there are entries
+	mu        sync.Mutex
+	entries   map[decodeKey]*decodeEntry
+	announced map[string][]*announcement
+	queue     []*decodeEntry // oldest first; may hold entries that were dropped
+	bytes     int
+	sweeper   *time.Timer // runs while there are entries
 }
 
 type decodeEntry struct {
 	key   decodeKey
 	size  int
 	born  time.Time
-	ready chan struct{} // closed when obj is final; nil for a published object
+	ready chan struct{} // closed when obj is final; nil for an announced object
 	obj   runtime.Object
 
 	shared atomic.Pointer[sharedObject] // obj, for watches of clients
@@ -71,24 +72,14 @@ func (e *decodeEntry) share() *sharedObject {
 	return e.shared.Load()
 }
 
-// publish keeps what the writer has decoded.
-func (c *decodeCache) publish(rev int64, side side, obj runtime.Object, size int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	key := decodeKey{rev, side}
-	if c.entries[key] == nil {
-		c.insert(&decodeEntry{key: key, size: size, obj: obj})
-	}
-}
-
-// get returns the object of key, decoding it if nobody has. What was decoded
-// here is kept for others if keep says that there are any.
-func (c *decodeCache) get(ctx context.Context, key decodeKey, size int, keep bool,
+// get returns an object of the change of a key, decoding value if nobody has. What
+// was decoded here is kept for others if keep says that there are any.
+func (c *decodeCache) get(ctx context.Context, k decodeKey, key, value []byte, keep bool,
 	decode func() (runtime.Object, error)) (decoded, error) {
 	c.mu.Lock()
-	e := c.entries[key]
+	e := c.find(k, key, value)
 	if e == nil && keep {
-		e = &decodeEntry{key: key, size: size, ready: make(chan struct{})}
+		e = &decodeEntry{key: k, size: len(value), ready: make(chan struct{})}
 		c.insert(e)
 		c.mu.Unlock()
 		return c.fill(e, decode)

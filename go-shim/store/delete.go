@@ -64,18 +64,17 @@ func (d *deletion) attempt(ctx context.Context, st *state) error {
 		return errRetry
 	}
 	var r response
-	r.prepare(d.s, st.data, sideOld, d.key)
+	r.announce(d.s, d.key, sideOld, st.stored(), st.data)
 	start := time.Now()
 	rev, err := d.s.kv.Delete(ctx, d.s.id, d.key, st.rev)
 	d.s.observe(ctx, "delete", failure(err), start)
+	r.settle(d.s, rev)
 	if err != nil {
 		if err := d.lost(ctx, st, err); err != nil {
 			return err
 		}
 		return errRetry
 	}
-	r.rev = rev
-	r.publish(d.s, st.data)
 	if d.opaque {
 		return nil
 	}

@@ -74,7 +74,7 @@ func (w *watcher) look(e *kv.Event) (c change, err error) {
 
 // object decodes one side of a change, unless another watch or the writer has.
 func (w *watcher) object(e *kv.Event, side side, value []byte) (decoded, error) {
-	return w.s.decoded.get(w.ctx, decodeKey{e.Revision, side}, len(value), w.s.watches.count() > 1,
+	return w.s.decoded.get(w.ctx, decodeKey{e.Revision, side}, e.Key, value, w.s.watches.count() > 1,
 		func() (runtime.Object, error) { return w.decodeStored(value, e.Revision, string(e.Key)) })
 }
 

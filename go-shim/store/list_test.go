@@ -214,7 +214,6 @@ func TestListOfACancelledRequest(t *testing.T) {
 		}
 		return podAttrs(obj)
 	}
-	opts.Predicate.Limit = 60 // one core until then
 	err := s.GetList(ctx, "/pods", opts, &example.PodList{})
 	if !storage.IsRequestTimeout(err) {
 		t.Errorf("got %v", err)

@@ -7,40 +7,35 @@ import (
 )
 
 // response is the object that a write answers with. If somebody watches, it is
-// decoded before the write, so that the event is ready, decoded once for the
-// writer and all watches, when they learn of it.
+// decoded before the write and announced: it is then decoded once for the writer
+// and all watches, whoever is first to learn that it was written.
 type response struct {
-	rev   int64 // of the write
-	side  side
-	early runtime.Object // shared with the watches once published: read only
+	rev       int64 // of the write
+	announced *announcement
 }
 
-// prepare decodes data if somebody watches. A failure is left to fill.
-func (r *response) prepare(s *Store, data []byte, side side, key string) {
-	r.side, r.early = side, nil
+// announce decodes data, which is stored as value, if somebody watches. A failure
+// is left to fill.
+func (r *response) announce(s *Store, key string, side side, value, data []byte) {
 	if data == nil || !s.watches.any() {
 		return
 	}
 	if obj, err := s.decode(data, nil, 0, key); err == nil {
-		r.early = obj
+		r.announced = s.decoded.announce(key, side, value, obj)
 	}
 }
 
-// publish gives the object to the watches.
-func (r *response) publish(s *Store, data []byte) {
-	if r.early == nil {
-		return
+// settle says what became of the write: its revision, 0 for nothing.
+func (r *response) settle(s *Store, rev int64) {
+	r.rev = rev
+	if r.announced != nil && !s.decoded.settle(r.announced, rev) {
+		r.announced = nil
 	}
-	if s.versioner.UpdateObject(r.early, uint64(r.rev)) != nil {
-		r.early = nil
-		return
-	}
-	s.decoded.publish(r.rev, r.side, r.early, len(data))
 }
 
 // fill sets out, unless it is nil, to the object in data.
 func (r *response) fill(s *Store, out runtime.Object, data []byte, key string) error {
-	if out == nil || r.early != nil && copyInto(r.early, out) {
+	if out == nil || r.announced != nil && copyInto(r.announced.obj, out) {
 		return nil
 	}
 	return s.decodeInto(data, out, r.rev, key)

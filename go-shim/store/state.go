@@ -34,6 +34,15 @@ func (st *state) release() {
 	*st = state{}
 }
 
+// stored is the value as the store has it; of a suggestion, what it would be
+// without a transformer.
+func (st *state) stored() []byte {
+	if st.result != nil {
+		return st.result.KVs[0].Value
+	}
+	return st.data
+}
+
 // target is one object as the operations of a read-modify-write see it.
 type target struct {
 	s   *Store

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/apis/example"
 	"k8s.io/apiserver/pkg/storage"
+	storagetesting "k8s.io/apiserver/pkg/storage/testing"
 
 	"github.com/libstorage/go-shim/kv"
 )
@@ -57,6 +58,28 @@ type putCounter struct {
 func (c *putCounter) Put(ctx context.Context, r kv.ResourceID, key string, value []byte, o kv.PutOptions) (int64, error) {
 	c.puts.Add(1)
 	return c.Store.Put(ctx, r, key, value, o)
+}
+
+// TestNewcomersQueue: who comes while others queue does not beat them.
+func TestNewcomersQueue(t *testing.T) {
+	s := newTestStore(t, newDB(t))
+	mustCreate(t, s, pod("hot"))
+	leave, _ := s.turns.take(context.Background(), "/pods/ns/hot")
+	var left atomic.Bool
+	done := make(chan struct{})
+	start := time.Now()
+	go func() {
+		defer close(done)
+		mustUpdate(t, s, "hot", func(*example.Pod) {
+			if !left.Load() && time.Since(start) < maxTurnWait {
+				t.Error("the newcomer was first")
+			}
+		})
+	}()
+	time.Sleep(maxTurnWait / 2)
+	left.Store(true)
+	leave()
+	<-done
 }
 
 // TestTurnIsBounded: who holds a turn for long does not stop the others.
@@ -172,9 +195,24 @@ func (f *failingWrites) Delete(context.Context, kv.ResourceID, string, int64) (i
 	return 0, f.err
 }
 
-// TestSuggestionWithoutVersion is stale by definition.
-func TestSuggestionWithoutVersion(t *testing.T) {
+// TestStaleValueIsRewritten, with equal bytes too: its key has been rotated.
+func TestStaleValueIsRewritten(t *testing.T) {
 	s := newTestStore(t, newDB(t))
+	p := mustCreate(t, s, pod("a"))
+	if same := mustUpdate(t, s, "a", func(*example.Pod) {}); same.ResourceVersion != p.ResourceVersion {
+		t.Errorf("an update without a change made %s of %s", same.ResourceVersion, p.ResourceVersion)
+	}
+	restore := storeUnderTest{s}.setTransformer(storagetesting.NewPrefixTransformer([]byte(testPrefix), true))
+	defer restore()
+	if fresh := mustUpdate(t, s, "a", func(*example.Pod) {}); fresh.ResourceVersion == p.ResourceVersion {
+		t.Error("not written")
+	}
+}
+
+// TestSuggestionWithoutVersion is stale by definition, and 0 is no revision to
+// expect of something that is to be deleted.
+func TestSuggestionWithoutVersion(t *testing.T) {
+	s := newTestStore(t, expectsSomething{newDB(t), t})
 	ctx := context.Background()
 	p := mustCreate(t, s, pod("a"))
 	out := &example.Pod{}
@@ -188,6 +226,18 @@ func TestSuggestionWithoutVersion(t *testing.T) {
 	if !storage.IsNotFound(err) {
 		t.Errorf("deleting what is gone: %v", err)
 	}
+}
+
+type expectsSomething struct {
+	kv.Store
+	t *testing.T
+}
+
+func (e expectsSomething) Delete(ctx context.Context, r kv.ResourceID, key string, expected int64) (int64, error) {
+	if expected == 0 {
+		e.t.Error("a delete that expects nothing")
+	}
+	return e.Store.Delete(ctx, r, key, expected)
 }
 
 // TestUpdateOfSomethingGone by a caller who thinks it is there.

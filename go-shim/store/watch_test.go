@@ -232,6 +232,26 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	}
 }
 
+// TestStopEndsAtOnce: what is left is delivered, and no time is waited for more.
+func TestStopEndsAtOnce(t *testing.T) {
+	s := newTestStore(t, newDB(t))
+	p := mustCreate(t, s, pod("a"))
+	fastest := time.Hour
+	for range 10 {
+		w := mustWatch(t, s, "1")
+		w.Stop()
+		start := time.Now()
+		if got := describe(next(t, w)); got != "ADDED a@"+p.ResourceVersion {
+			t.Errorf("got %s", got)
+		}
+		ended(t, w)
+		fastest = min(fastest, time.Since(start))
+	}
+	if fastest > drainTime/2 {
+		t.Errorf("took %v", fastest)
+	}
+}
+
 // TestCloseEndsWatches: without an error event, so that clients come back at once.
 func TestCloseEndsWatches(t *testing.T) {
 	s := newTestStore(t, newDB(t))

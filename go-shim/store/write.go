@@ -76,15 +76,13 @@ func (w *write) put(ctx context.Context) error {
 	}
 	attrs := s.attributes(w.obj, value)
 	defer attrs.put()
-	w.prepare(s, w.data, sideNew, w.key)
+	w.announce(s, w.key, sideNew, value, w.data)
 	start := time.Now()
-	w.rev, err = s.kv.Put(ctx, s.id, w.key, value, kv.PutOptions{
+	rev, err := s.kv.Put(ctx, s.id, w.key, value, kv.PutOptions{
 		Expected: w.expected, TTLMillis: int64(w.ttl) * 1000, Attrs: attrs.data(),
 	})
 	s.observe(ctx, w.operation, failure(err), start)
-	if err == nil {
-		w.publish(s, w.data)
-	}
+	w.settle(s, rev)
 	return err
 }
 
