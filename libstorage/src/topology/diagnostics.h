@@ -29,10 +29,10 @@ class DiagnosticList {
   // INVALID, every diagnostic on a line of its own, in the order of the file.
   absl::Status ToStatus() const;
   std::vector<Diagnostic> Warnings() const;
+  std::vector<Diagnostic> Sorted() const;
 
  private:
   void Add(bool error, Mark mark, std::string message);
-  std::vector<Diagnostic> Sorted() const;
 
   std::string file_;
   std::vector<Diagnostic> items_;

@@ -127,45 +127,60 @@ int ReadFile(const std::string& path, std::string* text) {
   return std::ferror(file.get()) != 0 ? (errno != 0 ? errno : EIO) : 0;
 }
 
+absl::StatusOr<Topology> ParseBytes(std::string_view yaml, DiagnosticList* out) {
+  if (yaml.size() > kMaxFileBytes) {
+    out->Error({}, absl::StrCat("the file has ", yaml.size(), " bytes; a topology has at most ",
+                                kMaxFileBytes));
+    return out->ToStatus();
+  }
+  try {
+    return ParseOrThrow(yaml, out);
+  } catch (const std::exception& e) {  // yaml-cpp's own, and std::bad_alloc
+    out->Error({}, absl::StrCat("cannot be parsed: ", e.what()));
+    return out->ToStatus();
+  }
+}
+
+absl::StatusOr<Topology> LoadFile(const std::string& path, DiagnosticList* out) {
+  std::string text;
+  if (int error = ReadFile(path, &text); error != 0) {
+    out->Error({}, absl::StrCat("cannot be read: ", std::strerror(error),
+                                "; name a readable file with --topology-config or "
+                                "TOPOLOGY_CONFIG"));
+    return out->ToStatus();
+  }
+  return ParseBytes(text, out);
+}
+
+absl::Status CheckPath(const std::string& path, DiagnosticList* out) {
+  if (path.empty()) {
+    out->Error({},
+               "the path is empty; name a file, or leave it out to keep every object in the "
+               "default database");
+    return out->ToStatus();
+  }
+  if (absl::StrContains(path, "://")) {
+    out->Error({}, "must be a path or file://path; other places are not supported");
+    return out->ToStatus();
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Topology> ParseTopology(std::string_view yaml, const std::string& file) {
   DiagnosticList out(file);
-  if (yaml.size() > kMaxFileBytes) {
-    out.Error({}, absl::StrCat("the file has ", yaml.size(), " bytes; a topology has at most ",
-                               kMaxFileBytes));
-    return out.ToStatus();
-  }
-  try {
-    return ParseOrThrow(yaml, &out);
-  } catch (const std::exception& e) {  // yaml-cpp's own, and std::bad_alloc
-    out.Error({}, absl::StrCat("cannot be parsed: ", e.what()));
-    return out.ToStatus();
-  }
+  return ParseBytes(yaml, &out);
 }
 
-absl::StatusOr<Topology> LoadTopology(const std::string& path) {
+absl::StatusOr<Topology> LoadTopology(const std::string& path, std::vector<Diagnostic>* all) {
   std::string plain = absl::StartsWith(path, "file://") ? path.substr(7) : path;
-  DiagnosticList out(plain);
   DiagnosticList flag("--topology-config");
-  if (plain.empty()) {
-    flag.Error({},
-               "the path is empty; name a file, or leave it out to keep every object in the "
-               "default database");
-    return flag.ToStatus();
-  }
-  if (absl::StrContains(plain, "://")) {
-    flag.Error({}, "must be a path or file://path; other places are not supported");
-    return flag.ToStatus();
-  }
-  std::string text;
-  if (int error = ReadFile(plain, &text); error != 0) {
-    out.Error({}, absl::StrCat("cannot be read: ", std::strerror(error),
-                               "; name a readable file with --topology-config or "
-                               "TOPOLOGY_CONFIG"));
-    return out.ToStatus();
-  }
-  return ParseTopology(text, plain);
+  DiagnosticList out(plain);
+  absl::Status legal = CheckPath(plain, &flag);
+  absl::StatusOr<Topology> topology = legal.ok() ? LoadFile(plain, &out) : legal;
+  if (all != nullptr) *all = legal.ok() ? out.Sorted() : flag.Sorted();
+  return topology;
 }
 
 }  // namespace storage

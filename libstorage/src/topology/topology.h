@@ -83,8 +83,9 @@ struct Topology {
 
 // On error the status is INVALID and its message lists every diagnostic, one a line.
 absl::StatusOr<Topology> ParseTopology(std::string_view yaml, const std::string& file);
-// path may be plain or file://.
-absl::StatusOr<Topology> LoadTopology(const std::string& path);
+// path may be plain or file://. all: every diagnostic, one by one, for tools.
+absl::StatusOr<Topology> LoadTopology(const std::string& path,
+                                      std::vector<Diagnostic>* all = nullptr);
 // Any endpoint form of the topology, `multi://` accepted in front (also
 // multi://file:///path, a file of mode 0600).
 absl::StatusOr<Endpoint> ParseEndpoint(std::string_view text);
