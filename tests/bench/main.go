@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -34,6 +35,9 @@ func run(args []string) error {
 	b, err := newBench()
 	if err != nil {
 		return err
+	}
+	if len(args) == 2 && args[0] == "wants" { // run.sh asks what to build
+		return b.wants(args[1])
 	}
 	for i := range b.runs {
 		if err := b.once(i); err != nil {
@@ -80,6 +84,16 @@ func newBench() (*bench, error) {
 		return nil, err
 	}
 	return b, os.MkdirAll(b.dir, 0o755)
+}
+
+// wants fails when no scenario of the groups with this prefix will be measured.
+func (b *bench) wants(prefix string) error {
+	for _, group := range groupOrder {
+		if strings.HasPrefix(group, prefix) && slices.ContainsFunc(scenariosOf(group), b.pattern.MatchString) {
+			return nil
+		}
+	}
+	return fmt.Errorf("BENCH_ONLY leaves %s out", prefix)
 }
 
 func (b *bench) once(run int) error {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/libstorage/tests/crash/apiserver"
 	"github.com/libstorage/tests/crash/harness"
@@ -30,7 +31,7 @@ func binary(t *testing.T, variable, path string) string {
 
 func kubeConfig(t *testing.T, rounds []harness.Round) harness.Config {
 	c := config(t, rounds)
-	c.AcksPerRound = 400
+	c.AcksPerRound, c.StartTime = 400, 4*time.Second
 	return c
 }
 

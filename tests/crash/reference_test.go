@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/libstorage/tests/crash/harness"
@@ -28,6 +29,16 @@ func TestReferencePowerLoss(t *testing.T) {
 func TestReferenceWithoutFsyncFails(t *testing.T) {
 	fs := mount(t, 0)
 	server := newTarget(t, fs.Mount, []string{"-engine=reference-nosync"})
-	err := strike(t, config(t, plan(history.Power, 2)), server, &harness.DropFS{FS: fs, KeepPercent: 50})
+	err := strike(t, config(t, []harness.Round{{Strike: history.Power}}), server, &harness.DropFS{FS: fs, KeepPercent: 50})
 	mustBeRefuted(t, err)
+}
+
+// It keeps no ballast, so on a full disk it cannot delete.
+func TestReferenceFullDiskFails(t *testing.T) {
+	fs := mount(t, 0)
+	server := newTarget(t, fs.Mount, []string{"-engine=reference"})
+	err := strike(t, config(t, []harness.Round{{Strike: history.Full}}), server, &harness.DropFS{FS: fs})
+	if err == nil || !strings.Contains(err.Error(), "on a full disk, a delete") {
+		t.Errorf("want a refused delete, got %v", err)
+	}
 }

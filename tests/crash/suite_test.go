@@ -41,12 +41,12 @@ func rounds(n, full int) int {
 	return n
 }
 
-// plan makes rounds of a strike; every third loses the metadata store, and some of
-// the others are after a compaction.
+// plan makes rounds of a strike: every third loses the metadata store, some are
+// after a compaction, some are followed by another strike while the server starts.
 func plan(strike history.MarkKind, n int) []harness.Round {
 	all := make([]harness.Round, n)
 	for i := range all {
-		all[i] = harness.Round{Strike: strike, LoseMeta: i%3 == 1, Compact: i%4 == 3}
+		all[i] = harness.Round{Strike: strike, LoseMeta: i%3 == 1, Compact: i%4 == 3, Again: i%4 == 2 || i%6 == 1}
 	}
 	return all
 }
@@ -54,44 +54,56 @@ func plan(strike history.MarkKind, n int) []harness.Round {
 func config(t *testing.T, rounds []harness.Round) harness.Config {
 	return harness.Config{
 		Seed: seed(), Clients: 8, Watchers: 4, Keys: 40, Prefixes: []string{"team-a/", "team-b/", "team-c/"},
-		Rounds: rounds, AcksPerRound: 1200, Log: t.Logf,
+		Rounds: rounds, AcksPerRound: 1200, StartTime: 40 * time.Millisecond, Log: t.Logf,
 	}
 }
 
-// storeServer is built once for all tests.
-var storeServer = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "crash-")
-	if err != nil {
-		return "", err
+// Both servers are built once for all tests. The control does without the library.
+var (
+	nativeServer    = sync.OnceValues(func() (string, error) { return buildServer("native", nil) })
+	referenceServer = sync.OnceValues(func() (string, error) { return buildServer("reference", []string{"-tags=reference"}) })
+	binaries        string // directory
+)
+
+func buildServer(name string, flags []string) (string, error) {
+	binary := filepath.Join(binaries, name)
+	command := exec.Command("go", append(append([]string{"build", "-o", binary}, flags...), "./storeserver")...)
+	command.Env = os.Environ()
+	if os.Getenv("PKG_CONFIG_PATH") == "" {
+		library, err := filepath.Abs("../../out/release/pkgconfig")
+		if err != nil {
+			return "", err
+		}
+		command.Env = append(command.Env, "PKG_CONFIG_PATH="+library)
 	}
-	binary := filepath.Join(dir, "storeserver")
-	out, err := exec.Command("go", "build", "-o", binary, "./storeserver").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("building storeserver: %w\n%s", err, out)
+	if out, err := command.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the %s server (make library first): %w\n%s", name, err, out)
 	}
 	return binary, nil
-})
+}
 
 func TestMain(m *testing.M) {
-	status := m.Run()
-	if binary, err := storeServer(); err == nil {
-		os.RemoveAll(filepath.Dir(binary))
+	var err error
+	if binaries, err = os.MkdirTemp("", "crash-"); err != nil {
+		panic(err)
 	}
+	status := m.Run()
+	os.RemoveAll(binaries)
 	os.Exit(status)
 }
 
 // newTarget serves data in a directory with an engine of storeserver.
 func newTarget(t *testing.T, data string, engine []string) *storeapi.Target {
 	t.Helper()
-	binary, err := storeServer()
+	server, metadata := nativeServer, "*.meta*"
+	if strings.HasPrefix(engine[0], "-engine=reference") {
+		server, metadata = referenceServer, "meta"
+	}
+	binary, err := server()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &storeapi.Target{Binary: binary, Dir: t.TempDir(), Data: data, Args: engine, Metadata: "*.meta*"}
-	if strings.HasPrefix(engine[0], "-engine=reference") {
-		s.Metadata = "meta"
-	}
-	return s
+	return &storeapi.Target{Binary: binary, Dir: t.TempDir(), Data: data, Args: engine, Metadata: metadata}
 }
 
 // mount a dropfs volume for the length of the test.

@@ -83,7 +83,8 @@ func (s *Server) args() []string {
 	}, s.Flags...)
 }
 
-// Start returns when readyz is ok.
+// Start returns when readyz is ok. With an error comes the process if there is one;
+// when ctx ends it is killed.
 func (s *Server) Start(ctx context.Context) (*process.Process, error) {
 	p, err := process.Start(process.Spec{
 		Name: "kube-apiserver", Dir: s.Work, Log: s.Dir, Env: s.Env, Path: s.Binary, Args: s.args(),
@@ -101,10 +102,10 @@ func (s *Server) Start(ctx context.Context) (*process.Process, error) {
 		select {
 		case <-ticker.C:
 		case <-p.Ended():
-			return nil, p.Failure()
+			return p, p.Failure()
 		case <-ctx.Done():
 			_ = p.Kill()
-			return nil, fmt.Errorf("kube-apiserver is not ready: %w\n%s", last, p.Tail(20))
+			return p, fmt.Errorf("kube-apiserver is not ready: %w\n%s", last, p.Tail(20))
 		}
 	}
 }

@@ -28,23 +28,34 @@ type Config struct {
 	Rounds   []Round
 	// Acks of writes that a round waits for before it strikes: random up to this.
 	AcksPerRound int
-	History      io.Writer // JSON lines; may be nil
+	StartTime    time.Duration // about what a start takes; a strike during one falls within
+	History      io.Writer     // JSON lines; may be nil
 	Log          func(format string, args ...any)
 }
 
 // Round is one strike.
 type Round struct {
-	Strike   history.MarkKind // Kill, Power or Stop
+	Strike   history.MarkKind // Kill, Power, Stop or Full
 	LoseMeta bool             // delete the metadata store while it is down
 	Compact  bool             // raise the floor before
+	Again    bool             // strike once more while it starts
 }
 
 // Plug cuts the power of the disk: dropfs.
 type Plug interface {
-	// Pull returns once the power is off, at a moment that rand chooses.
-	Pull(rand *rand.Rand) (string, error)
+	// Pull returns once the power is off: before one of the next changes to the
+	// disk, at most so many of them away.
+	Pull(rand *rand.Rand, within int) (string, error)
 	// Restore returns once what survived is mounted. It frees who waits for the disk.
 	Restore() error
+}
+
+// Disk that can be full. A Plug may be one.
+type Disk interface {
+	// Fill leaves so much room.
+	Fill(room int64) error
+	// Free gives all the room that is wanted.
+	Free() error
 }
 
 // limits on waiting for conditions that a healthy server meets at once.
@@ -63,7 +74,7 @@ type run struct {
 	record *history.Recorder
 	rand   *rand.Rand
 	gate   gate
-	known  knowledge
+	known  *knowledge
 	server *process.Process
 
 	watchers []*watcher
@@ -77,7 +88,7 @@ func Run(ctx context.Context, config Config, t target.Target, plug Plug) (*histo
 	r := &run{
 		config: config, target: t, client: t.Client(), plug: plug,
 		record: history.NewRecorder(config.History), rand: rand.New(rand.NewSource(config.Seed)),
-		known: knowledge{objects: map[string]int64{}}, failures: make(chan error, 1),
+		known: newKnowledge(), failures: make(chan error, 1),
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -156,10 +167,12 @@ func (r *run) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	server, err := r.target.Start(ctx)
+	if server != nil {
+		r.server = server
+	}
 	if err != nil {
 		return fmt.Errorf("the server does not start: %w", err)
 	}
-	r.server = server
 	r.record.Mark(history.Ready, 0, fmt.Sprintf("pid %d", server.Pid()))
 	r.gate.open(true)
 	return nil
@@ -179,7 +192,7 @@ func (r *run) end() error {
 func (r *run) waitAcks(ctx context.Context, more int) error {
 	ctx, cancel := context.WithTimeout(ctx, quietLimit)
 	defer cancel()
-	reached := r.known.await(ctx, more)
+	reached := r.known.await(more)
 	select {
 	case <-reached:
 		return nil

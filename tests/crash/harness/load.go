@@ -103,6 +103,9 @@ func (r *run) write(ctx context.Context, op *history.Op) {
 		}
 		return err
 	})
+	if op.Code == history.NoSpace {
+		r.known.refuse(op.Kind)
+	}
 	if op.Result != history.OK {
 		r.known.forget(op.Key)
 		return

@@ -17,13 +17,13 @@ type DropFS struct {
 
 // Pull implements Plug: before one of the next changes, so that it falls between
 // any two writes of a transaction. An idle disk is cut after a moment.
-func (d *DropFS) Pull(random *rand.Rand) (string, error) {
+func (d *DropFS) Pull(random *rand.Rand, within int) (string, error) {
 	seed := random.Uint64()
 	type outcome struct {
 		status dropfs.Status
 		err    error
 	}
-	if err := d.FS.Arm(1+random.Intn(300), seed, d.KeepPercent); err != nil {
+	if err := d.FS.Arm(1+random.Intn(within), seed, d.KeepPercent); err != nil {
 		return "", err
 	}
 	off := make(chan outcome, 1)
@@ -46,3 +46,15 @@ func (d *DropFS) Pull(random *rand.Rand) (string, error) {
 
 // Restore implements Plug.
 func (d *DropFS) Restore() error { return d.FS.Restart() }
+
+// Fill implements Disk.
+func (d *DropFS) Fill(room int64) error {
+	status, err := d.FS.Status()
+	if err != nil {
+		return err
+	}
+	return d.FS.SetLimit(status.Used + room)
+}
+
+// Free implements Disk.
+func (d *DropFS) Free() error { return d.FS.SetLimit(0) }

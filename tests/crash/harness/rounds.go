@@ -19,6 +19,9 @@ func (r *run) round(ctx context.Context, number int, round Round) error {
 			return err
 		}
 	}
+	if round.Strike == history.Full {
+		return r.fullDisk(ctx)
+	}
 	begin := time.Now()
 	note, err := r.strike(ctx, round)
 	if err != nil {
@@ -29,6 +32,11 @@ func (r *run) round(ctx context.Context, number int, round Round) error {
 			return err
 		}
 		r.record.Mark(history.MetaLost, 0, "")
+	}
+	if round.Again {
+		if err := r.strikeStart(ctx, round); err != nil {
+			return err
+		}
 	}
 	old := r.known.sampleRevisions(r.rand, 4)
 	if err := r.start(ctx); err != nil {
@@ -55,7 +63,7 @@ func (r *run) strike(ctx context.Context, round Round) (note string, err error) 
 			return "", err
 		}
 	case history.Power:
-		note, err = r.plug.Pull(r.rand)
+		note, err = r.plug.Pull(r.rand, 300)
 		r.gate.open(false)
 		if err != nil {
 			return "", err

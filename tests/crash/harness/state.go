@@ -4,6 +4,8 @@ import (
 	"context"
 	"math/rand"
 	"sync"
+
+	"github.com/libstorage/tests/crash/history"
 )
 
 // gate is open while the server is up. Callers whose call failed wait here, so
@@ -55,6 +57,8 @@ type knowledge struct {
 	revisions []int64
 	acks      int
 	waiting   []waitingFor
+	refusals  map[history.OpKind]int // for want of space
+	refused   chan struct{}          // closed and replaced at each
 }
 
 type waitingFor struct {
@@ -100,7 +104,7 @@ func (k *knowledge) ack() {
 }
 
 // await returns a channel that is closed after so many more acknowledgements.
-func (k *knowledge) await(_ context.Context, more int) <-chan struct{} {
+func (k *knowledge) await(more int) <-chan struct{} {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	w := waitingFor{k.acks + more, make(chan struct{})}
@@ -143,4 +147,24 @@ func (k *knowledge) forgetBelow(rev int64) {
 		}
 	}
 	k.revisions = kept
+}
+
+// refuse counts a write that found the disk full.
+func (k *knowledge) refuse(kind history.OpKind) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.refusals[kind]++
+	close(k.refused)
+	k.refused = make(chan struct{})
+}
+
+// refusalsOf a kind so far, and a channel that is closed at the next one of any.
+func (k *knowledge) refusalsOf(kind history.OpKind) (int, <-chan struct{}) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.refusals[kind], k.refused
+}
+
+func newKnowledge() *knowledge {
+	return &knowledge{objects: map[string]int64{}, refusals: map[history.OpKind]int{}, refused: make(chan struct{})}
 }

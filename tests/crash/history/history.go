@@ -115,6 +115,8 @@ const (
 	Kill     MarkKind = "kill"     // SIGKILL
 	Power    MarkKind = "power"    // power loss
 	Stop     MarkKind = "stop"     // orderly
+	Full     MarkKind = "full"     // the disk has no room
+	Room     MarkKind = "room"     // the disk has room again
 	Ready    MarkKind = "ready"    // serving again
 	MetaLost MarkKind = "metalost" // the metadata store was deleted: all revisions so far are void
 	Compact  MarkKind = "compact"  // Rev was asked to become the floor; before the request

@@ -66,13 +66,13 @@ func (n noRetry) RoundTrip(r *http.Request) (*http.Response, error) {
 func (t *Target) Start(ctx context.Context) (*process.Process, error) {
 	p, err := t.server.Start(ctx)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
 	for name := range t.namespaces {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		_, err := t.client.core.Namespaces().Create(ctx, namespace, metav1.CreateOptions{})
 		if err != nil && !apierrors.IsAlreadyExists(err) {
-			return nil, errors.Join(fmt.Errorf("namespace %s: %w", name, err), p.Kill())
+			return p, errors.Join(fmt.Errorf("namespace %s: %w", name, err), p.Kill())
 		}
 	}
 	return p, nil

@@ -113,13 +113,14 @@ func items(response *Response) []history.Item {
 	return all
 }
 
-// Get implements target.Client.
+// Get implements target.Client. The revision that a latest Get has is a minimum of
+// what it saw, not a snapshot that is told to clients: the answer has none.
 func (c *Client) Get(ctx context.Context, key string, at int64) ([]history.Item, int64, error) {
 	response, err := c.call(ctx, Request{Verb: "get", Key: key, At: at})
 	if response == nil {
 		return nil, 0, err
 	}
-	return items(response), response.Rev, err
+	return items(response), at, err
 }
 
 // List implements target.Client. The first page says at which revision.

@@ -60,9 +60,9 @@ func (t *Target) Start(ctx context.Context) (*process.Process, error) {
 	case err := <-ready:
 		return p, err
 	case <-p.Ended():
-		return nil, p.Failure()
+		return p, p.Failure()
 	case <-ctx.Done():
-		return nil, errors.Join(fmt.Errorf("not ready: %w\n%s", ctx.Err(), p.Tail(20)), p.Kill())
+		return p, errors.Join(fmt.Errorf("not ready: %w\n%s", ctx.Err(), p.Tail(20)), p.Kill())
 	}
 }
 

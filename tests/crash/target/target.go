@@ -13,7 +13,8 @@ import (
 
 // Target is a server under test with its data in one directory.
 type Target interface {
-	// Start returns when it serves; the data of an earlier start is there.
+	// Start returns when it serves; the data of an earlier start is there. With an
+	// error comes the process if there is one; when ctx ends it is killed.
 	Start(ctx context.Context) (*process.Process, error)
 	// Client of the server; it survives restarts.
 	Client() Client
