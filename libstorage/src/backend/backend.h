@@ -29,12 +29,12 @@ namespace storage {
 
 // The lane row (protocol: "Lane row"). Revisions are positive; 0 = none.
 struct Lane {
-  std::string m_id;    // identity of the metadata store this lane belongs to; "" = never adopted
-  int64_t epoch = 0;   // start counter of that metadata store
-  int64_t gen = 0;     // topology version in which this backend's key set last changed
-  int64_t head = 0;    // highest revision committed here
-  int64_t ver = 0;     // +1 with every lane transaction
-  int64_t floor = 0;   // history at or below is gone; floor <= head in every committed state
+  std::string m_id;   // identity of the metadata store this lane belongs to; "" = never adopted
+  int64_t epoch = 0;  // start counter of that metadata store
+  int64_t gen = 0;    // topology version in which this backend's key set last changed
+  int64_t head = 0;   // highest revision committed here
+  int64_t ver = 0;    // +1 with every lane transaction
+  int64_t floor = 0;  // history at or below is gone; floor <= head in every committed state
 };
 
 // Who may write a lane: compared inside the database by every guard.
@@ -45,7 +45,7 @@ struct LaneOwner {
 };
 
 struct ObjectMeta {
-  int64_t mod_rev = 0;       // 0 = the key does not exist
+  int64_t mod_rev = 0;  // 0 = the key does not exist
   int64_t create_rev = 0;
   int64_t expire_at_ms = 0;  // Unix milliseconds on the backend's clock; 0 = never
 };
@@ -65,10 +65,10 @@ struct Mutation {
   ChangeKind kind = ChangeKind::kCreate;
   std::string_view collection;  // key prefix of the resource, ends in '/': unit of Stats().kinds
   std::string_view key;
-  std::string_view value;       // kCreate and kUpdate
-  std::string_view attrs;       // kCreate and kUpdate
-  int64_t rev = 0;              // becomes mod_rev and, for kCreate, create_rev
-  int64_t expire_at_ms = 0;     // kCreate and kUpdate; 0 = never
+  std::string_view value;    // kCreate and kUpdate
+  std::string_view attrs;    // kCreate and kUpdate
+  int64_t rev = 0;           // becomes mod_rev and, for kCreate, create_rev
+  int64_t expire_at_ms = 0;  // kCreate and kUpdate; 0 = never
 };
 
 // A change as the undo log has it, with the value after it filled in.
@@ -136,7 +136,8 @@ class Snapshot {
   // OK with no sink call when the key is absent at rev.
   virtual absl::Status Get(std::string_view key, int64_t rev, const RowSink& sink) = 0;
   // Key order, at most limit rows (0 = all).
-  virtual absl::Status List(const Range& range, int64_t rev, int64_t limit, const RowSink& sink) = 0;
+  virtual absl::Status List(const Range& range, int64_t rev, int64_t limit,
+                            const RowSink& sink) = 0;
   virtual absl::StatusOr<int64_t> Count(const Range& range, int64_t rev) = 0;
   // Events with after < rev <= upto in the range, ascending, at most limit (0 = all).
   // Needs after >= floor, else COMPACTED.
@@ -158,10 +159,10 @@ struct KindStats {
 struct BackendStats {
   std::vector<KindStats> kinds;  // exact: kept in the writing transaction
   int64_t history_rows = 0;
-  int64_t history_bytes = 0;     // of previous values
-  int64_t debt_rows = 0;         // events at or below the floor, not yet deleted
-  int64_t file_bytes = 0;        // on disk: database and log
-  int64_t free_bytes = 0;        // inside the file, given back by Maintain
+  int64_t history_bytes = 0;  // of previous values
+  int64_t debt_rows = 0;      // events at or below the floor, not yet deleted
+  int64_t file_bytes = 0;     // on disk: database and log
+  int64_t free_bytes = 0;     // inside the file, given back by Maintain
 };
 
 class Backend {

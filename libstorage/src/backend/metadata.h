@@ -22,13 +22,13 @@ struct BackendMark {
 };
 
 struct MetaState {
-  bool existed = false;   // false: the store was created by this open
-  std::string m_id;       // random, made with the store
-  int64_t epoch = 0;      // number of starts; Start() adds one
-  int64_t reserved = 0;   // no revision above was ever handed out
-  bool clean = false;     // closed in order: reserved is exact
+  bool existed = false;  // false: the store was created by this open
+  std::string m_id;      // random, made with the store
+  int64_t epoch = 0;     // number of starts; Start() adds one
+  int64_t reserved = 0;  // no revision above was ever handed out
+  bool clean = false;    // closed in order: reserved is exact
   int64_t topo_version = 0;
-  std::string topo;       // remembered routes, JSON of src/topology; "" = none
+  std::string topo;  // remembered routes, JSON of src/topology; "" = none
   std::map<std::string, BackendMark> backends;  // by backend name
 };
 
