@@ -22,6 +22,7 @@ type running struct {
 	mu     sync.Mutex
 	parser parser
 	cmd    *exec.Cmd
+	ended  *os.ProcessState // nil while it runs, and when it had to be killed
 }
 
 // start runs the suite's command in a process group of its own, output to the
@@ -70,7 +71,13 @@ func (r *running) run(root, logPath string, env []string) error {
 	read := make(chan struct{})
 	go func() { defer close(read); r.read(reader, log) }()
 	waited := make(chan error, 1)
-	go func() { waited <- cmd.Wait() }()
+	go func() {
+		err := cmd.Wait()
+		r.mu.Lock()
+		r.ended = cmd.ProcessState
+		r.mu.Unlock()
+		waited <- err
+	}()
 	select {
 	case err = <-waited:
 	case <-time.After(r.suite.Limit):
@@ -125,6 +132,9 @@ func (r *running) signal(sig syscall.Signal) {
 func (r *running) judge(err error) {
 	res := r.parser.result()
 	res.Seconds = time.Since(r.started).Seconds()
+	if r.ended != nil {
+		res.CPU = (r.ended.UserTime() + r.ended.SystemTime()).Seconds()
+	}
 	var tail []string
 	if p, ok := r.parser.(*patternParser); ok {
 		tail = p.lines

@@ -8,7 +8,7 @@ dir=$(realpath "$1") seconds=${FUZZ_SECONDS:-5} seed=${SEED:-1}
 crashes=$PWD/out/fuzz-crashes corpora=$PWD/libstorage/tests/fuzz/corpus
 mkdir -p "$crashes"
 export UBSAN_OPTIONS=print_stacktrace=1
-mapfile -t targets < <(ctest --test-dir "$dir" --show-only=json-v1 -L '^fuzz$' | jq -r '.tests[].command[0]')
+mapfile -t targets < <(ctest --test-dir "$dir" --show-only=json-v1 -L '^fuzz$' | jq -r '.tests[] | .command[0] // ("not-built:" + .name)')
 number=0 failed=0
 for target in "${targets[@]}"; do
   name=$(basename "$target") number=$((number + 1))

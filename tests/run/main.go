@@ -102,13 +102,22 @@ func report(suites []*Suite, results map[string]*Result, skips map[string]string
 	if len(total.Failed) > 0 {
 		code = 1
 	}
-	fmt.Println("\nslowest suites:")
-	slow := append([]*Suite(nil), suites...)
-	sort.SliceStable(slow, func(i, j int) bool { return results[slow[i].Name].Seconds > results[slow[j].Name].Seconds })
-	for _, s := range slow[:min(12, len(slow))] {
-		fmt.Printf("  %-22s %8s\n", s.Name, clock(results[s.Name].Seconds))
-	}
+	printTimes(suites, results)
 	fmt.Printf("%d suites in %s\n", len(suites), took.Round(time.Second))
 	fmt.Println(counts(total))
 	return code
+}
+
+// printTimes: the longest first. CPU over the number of cores is what a suite
+// would take on an idle machine at best.
+func printTimes(suites []*Suite, results map[string]*Result) {
+	slow, cpu := append([]*Suite(nil), suites...), 0.0
+	sort.SliceStable(slow, func(i, j int) bool { return results[slow[i].Name].Seconds > results[slow[j].Name].Seconds })
+	fmt.Println("\ntimes (CPU of its processes):")
+	for _, s := range slow {
+		res := results[s.Name]
+		cpu += res.CPU
+		fmt.Printf("  %-22s %8s %8s\n", s.Name, clock(res.Seconds), clock(res.CPU))
+	}
+	fmt.Printf("  %-22s %8s %8s\n", "all", "", clock(cpu))
 }

@@ -14,6 +14,7 @@ type Result struct {
 	Skipped []string // names
 	Reused  bool     `json:"-"`
 	Seconds float64
+	CPU     float64 // seconds, of all processes that it waited for
 }
 
 // Failure is one failed test and the end of what it printed.
