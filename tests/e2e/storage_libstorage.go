@@ -15,7 +15,7 @@ import (
 type libstorage struct{ dir string }
 
 // topologyText has the policies, names and order of the users' example; only the
-// endpoints differ.
+// endpoints differ, and shirts are compacted as soon as their history is over.
 const topologyText = `backends:
 - endpoint: sqlite://./db/rbac.db?_journal=WAL&_busy_timeout=30000
   regexp:
@@ -35,6 +35,7 @@ const topologyText = `backends:
     name: shirts
     group: stable.example.com
     kind: shirts
+  compactInterval: 2s
 `
 
 func (s *libstorage) APIServer(out string) string { return filepath.Join(out, "bin", "kube-apiserver") }
