@@ -277,6 +277,63 @@ class Runner {
   bool fence_first_ = false;
 };
 
+// An acknowledgement is durable, and costs one sync of the log in steady
+// state. Housekeeping syncs by itself only when it checkpoints, and what comes
+// after it is synced again.
+TEST(SqliteSyncTest, OneSyncPerCommit) {
+  const TempDir dir("/dev/shm");
+  FaultVfs vfs;
+  vfs.plan.kind = FaultKind::kSync;
+  SqliteOptions options;
+  options.name = "sqlite";
+  options.path = dir.path() + "/objects.db";
+  auto backend = *OpenSqliteBackend(options);
+  ASSERT_OK(Adopt(backend.get(), Us(), 0));
+  ASSERT_OK(Write(backend.get(), {Create("/a/1", "0")}));
+  const auto syncs = [&vfs](const auto& body) {
+    const int64_t before = vfs.plan.calls;
+    body();
+    return vfs.plan.calls - before;
+  };
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_EQ(syncs([&] { ASSERT_OK(Write(backend.get(), {Update("/a/1", "x")})); }), 1);
+    if (i % 10 == 0) {
+      ASSERT_OK(RaiseFloor(backend.get(), i));
+      EXPECT_EQ(syncs([&] { EXPECT_TRUE(backend->DeleteHistory(5).ok()); }), 0);
+      EXPECT_EQ(syncs([&] { EXPECT_TRUE(backend->Maintain(true).ok()); }), 0);
+    }
+  }
+  EXPECT_EQ(syncs([&] { ASSERT_OK(Adopt(backend.get(), Us(), 0)); }), 1);
+  EXPECT_EQ(syncs([&] { ASSERT_OK(RaiseFloor(backend.get(), 1)); }), 1);
+}
+
+// The disk is full in the middle of a commit: the reserve goes, nothing of the
+// batch is there, creates wait, deletes go on.
+TEST(SqliteFullTest, AFailedWriteSpendsTheBallast) {
+  sqlite::Ballast::SetBytesForTest(1 << 20, 3600 * 1000);
+  const TempDir dir("/dev/shm");
+  FaultVfs vfs;
+  SqliteOptions options;
+  options.name = "sqlite";
+  options.path = dir.path() + "/objects.db";
+  auto backend = *OpenSqliteBackend(options);
+  ASSERT_OK(Adopt(backend.get(), Us(), 0));
+  ASSERT_OK(Write(backend.get(), {Create("/a/1", "0")}));
+  ASSERT_TRUE(std::filesystem::exists(dir.path() + "/.libstorage-ballast"));
+  vfs.plan = FaultPlan{FaultKind::kWriteTorn, 4, false, 0};
+  EXPECT_CODE(Write(backend.get(), {Create("/a/2", "0")}), kNoSpace);
+  EXPECT_FALSE(std::filesystem::exists(dir.path() + "/.libstorage-ballast"));
+  EXPECT_CODE(Write(backend.get(), {Create("/a/2", "0")}), kNoSpace);
+  EXPECT_OK(Write(backend.get(), {Delete("/a/1")}));
+  EXPECT_EQ(Count((*backend->OpenSnapshot()).get(), All()), "0");
+  backend.reset();
+  options.path += ".meta";
+  auto store = *OpenSqliteMetadata(options);
+  ASSERT_OK(store->Start().status());
+  vfs.plan = FaultPlan{FaultKind::kWriteFull, 1, false, 0};
+  EXPECT_OK(store->Reserve(10, {})) << "tried again when the reserve is gone";
+}
+
 class SqliteFaultTest : public testing::TestWithParam<std::tuple<FaultKind, bool>> {};
 
 TEST_P(SqliteFaultTest, AcknowledgedIsThereAndTheRestIsAtomic) {

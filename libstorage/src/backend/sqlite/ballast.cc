@@ -67,7 +67,7 @@ std::shared_ptr<Ballast> Ballast::For(const Site& site) {
   std::weak_ptr<Ballast>& slot = registry.ballasts[info.st_dev];
   std::shared_ptr<Ballast> ballast = slot.lock();
   if (ballast == nullptr) {
-    ballast = std::make_shared<Ballast>(directory + "/.libstorage-ballast");
+    ballast = std::make_shared<Ballast>(directory);
     slot = ballast;
     ballast->spent_ = true;
     if (!ballast->Restore(site)) {
@@ -81,12 +81,11 @@ std::shared_ptr<Ballast> Ballast::For(const Site& site) {
   return ballast;
 }
 
-// EOPNOTSUPP and the like: the file system cannot set space
-// aside, so there is no ballast and nothing is refused early.
+// EOPNOTSUPP and the like mean that there is no ballast, and no error.
 bool Ballast::Allocate(const Site& site) {
   const int fd = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) {
-    supported_ = false;
+    none_ = true;
     Log(site, LogLevel::kWarning, absl::StrCat("cannot create ", path_, ": no ballast"));
     return true;
   }
@@ -96,7 +95,7 @@ bool Ballast::Allocate(const Site& site) {
   if (done) return true;
   unlink(path_.c_str());
   if (error == ENOSPC || error == EDQUOT) return false;
-  supported_ = false;
+  none_ = true;
   Log(site, LogLevel::kWarning,
       absl::StrCat("the file system of ", path_, " cannot reserve space: no ballast"));
   return true;
@@ -105,7 +104,7 @@ bool Ballast::Allocate(const Site& site) {
 bool Ballast::Restore(const Site& site) {
   if (!spent()) return true;
   MutexLock lock(&mutex_);
-  if (!supported_) spent_ = false;
+  if (none_) spent_ = false;
   if (!spent()) return true;
   const int64_t now = NowMs();
   if (now < next_check_ms_) return false;
@@ -113,7 +112,7 @@ bool Ballast::Restore(const Site& site) {
   struct stat info {};
   const bool there = stat(path_.c_str(), &info) == 0 && info.st_blocks * 512 >= ballast_bytes;
   if (!there) {
-    if (AvailableBytes(DirectoryOf(path_)) < ballast_bytes + kMargin) return false;
+    if (AvailableBytes(directory_) < ballast_bytes + kMargin) return false;
     if (!Allocate(site)) return false;
   }
   spent_ = false;
@@ -122,7 +121,7 @@ bool Ballast::Restore(const Site& site) {
 
 bool Ballast::Spend(const Site& site) {
   MutexLock lock(&mutex_);
-  if (!supported_ || spent()) return false;
+  if (none_ || spent()) return false;
   spent_ = true;
   next_check_ms_ = NowMs() + recheck_ms;
   const bool freed = unlink(path_.c_str()) == 0;
@@ -135,6 +134,7 @@ bool Ballast::Spend(const Site& site) {
 }
 
 absl::Status Ballast::CheckGrowth(const Site& site) {
+  if (!spent() && !none_ && AvailableBytes(directory_) < kMargin) Spend(site);
   if (Restore(site)) return absl::OkStatus();
   return MakeStatus(
       Code::kNoSpace,

@@ -2,7 +2,8 @@
 // this process, in ".libstorage-ballast" beside the first of them. When the
 // disk is full it is given back, so that deletes, compaction and void
 // transactions still find room, while creates and updates are refused until
-// the ballast could be set aside again.
+// the ballast could be set aside again. A write that grows gives it back when
+// 16 MiB are left, so that it is mostly a create that finds the disk full.
 // Threads: any; one Ballast is shared by all databases of a file system.
 #ifndef LIBSTORAGE_SRC_BACKEND_SQLITE_BALLAST_H_
 #define LIBSTORAGE_SRC_BACKEND_SQLITE_BALLAST_H_
@@ -23,7 +24,11 @@ class Ballast {
   // The ballast of the file system of site's file; made when it is the first.
   static std::shared_ptr<Ballast> For(const Site& site);
 
-  explicit Ballast(std::string path) : path_(std::move(path)) {}
+  // In directory; "" = none.
+  explicit Ballast(const std::string& directory)
+      : directory_(directory),
+        path_(directory + "/.libstorage-ballast"),
+        none_(directory.empty()) {}
   Ballast(const Ballast&) = delete;
   Ballast& operator=(const Ballast&) = delete;
 
@@ -41,10 +46,12 @@ class Ballast {
  private:
   bool Allocate(const Site& site) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  const std::string directory_;
   const std::string path_;
+  // The file system cannot set space aside: nothing is refused early.
+  std::atomic<bool> none_;
   Mutex mutex_;
   std::atomic<bool> spent_{false};
-  bool supported_ ABSL_GUARDED_BY(mutex_) = true;
   int64_t next_check_ms_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -164,7 +164,8 @@ absl::Status SqliteMetadata::Write(const Body& body) {
     return MakeStatus(Code::kReadOnly, site_.path + " was opened for reading only", site_.name);
   }
   const absl::Status status = WriteOnce(body);
-  if (CodeOf(status) != Code::kNoSpace || !ballast_->Spend(site_)) return status;
+  if (CodeOf(status) != Code::kNoSpace) return status;
+  ballast_->Spend(site_);
   return WriteOnce(body);
 }
 
