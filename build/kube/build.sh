@@ -62,15 +62,16 @@ shim_hash() {
 
 # kube_binary NAME: one of the patched module.
 kube_binary() {
-  local package=k8s.io/kubernetes/cmd/$1 extra='' flags
+  local package=k8s.io/kubernetes/cmd/$1 inputs flags
+  inputs=$(grep -v '^shim ' "$out/.prepared")
   flags="-s -w $(version_flags "$version-libstorage" "$(lock_field "$version" tree)" "$date")"
   if [[ $1 == kube-apiserver ]]; then
     package=./kube-apiserver
     place_library "$out"
-    extra=$(shim_hash)
+    inputs=$(<"$out/.prepared")$(shim_hash)
     flags+=" -extldflags=-Wl,-rpath,\$ORIGIN/../lib"
   fi
-  make_binary "$1" "$out/bin/$1" "$(<"$out/.prepared") $(go version) $flags $extra" "$out" "$package" -ldflags "$flags"
+  make_binary "$1" "$out/bin/$1" "$inputs $(go version) $flags" "$out" "$package" -ldflags "$flags"
 }
 
 # stock_binary: kube-apiserver as upstream has it.

@@ -23,11 +23,11 @@ patches=$(patch_dir "$version")
 check_source
 [[ -f $shim/go.mod ]] || die "no go-shim in $shim: its go.mod is missing"
 
-# Everything this script reads, except module contents, which the lock pins.
-wanted_stamp() {
+# base_stamp: everything this script reads but go-shim, and but module contents, which the lock pins.
+base_stamp() {
   echo "$version $shim ${KUBERNETES_SRC:-modules}"
   echo "$(lock_field "$version" base) $(lock_field "$version" tree)"
-  files_hash "$patches"/{series,*.patch} "$here/lib.sh" "$here/prepare.sh" "$here/main" "$shim/go.mod"
+  files_hash "$patches"/{series,*.patch} "$here/lib.sh" "$here/prepare.sh" "$here/main"
   if [[ -n ${KUBERNETES_SRC:-} ]]; then
     files_hash "$KUBERNETES_SRC/$apiserver_path/pkg" "$KUBERNETES_SRC/go.mod"
   fi
@@ -69,16 +69,29 @@ write_go_mod() {
   echo ")"
 }
 
-stamp=$(wanted_stamp)
-if [[ -f $out/.prepared && $(<"$out/.prepared") == "$stamp" ]]; then
+base=$(base_stamp)
+stamp=$base$'\n'"shim $(files_hash "$shim/go.mod")"
+prepared() { [[ -f $out/.prepared && $(<"$out/.prepared") == "$stamp" ]]; }
+if prepared; then
   say "kube: $version is prepared in $out"
   exit 0
 fi
 
-say "kube: preparing $version in $out"
 mkdir -p "$out"
+exec 7>"$out/.prepare.lock"
+flock 7
+if prepared; then # by the one that had the lock
+  exit 0
+fi
+say "kube: preparing $version in $out"
 rm -f "$out/.prepared"
-patched_apiserver "$version" "$out/apiserver"
+# A change of go-shim alone leaves the patched copy, which others may be building from.
+if [[ ! -d $out/apiserver || ! -f $out/.patched || $(<"$out/.patched") != "$base" ]]; then
+  patched_apiserver "$version" "$out/apiserver.new"
+  rm -rf "$out/apiserver"
+  mv "$out/apiserver.new" "$out/apiserver"
+  printf '%s\n' "$base" >"$out/.patched"
+fi
 if [[ -n ${KUBERNETES_SRC:-} ]]; then
   kubernetes=$(realpath "$KUBERNETES_SRC")
 else
