@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc/metadata"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/etcd3/metrics"
@@ -87,11 +89,22 @@ func (w *watcher) requestProgress() {
 	}
 }
 
-// RequestWatchProgress implements storage.Interface. The watches with
-// ProgressNotify are the watch cache's, which alone calls this.
-func (s *Store) RequestWatchProgress(context.Context) error {
+// progressGroup is what etcd's client takes for one stream: requests for progress
+// reach the watches with the same metadata of gRPC in their context.
+func progressGroup(ctx context.Context) string {
+	md, ok := metadata.FromOutgoingContext(ctx)
+	if !ok || len(md) == 0 {
+		return ""
+	}
+	return fmt.Sprint(md)
+}
+
+// RequestWatchProgress implements storage.Interface. The watch cache asks, for its
+// own watch; a client's watch is reached only where both have one group.
+func (s *Store) RequestWatchProgress(ctx context.Context) error {
+	group := progressGroup(ctx)
 	for _, w := range s.watches.all() {
-		if w.progress {
+		if (w.progress || w.bookmarks) && w.group == group {
 			w.requestProgress()
 		}
 	}

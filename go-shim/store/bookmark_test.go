@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/metadata"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/apis/example"
 	"k8s.io/apiserver/pkg/storage"
@@ -81,7 +82,15 @@ func TestBookmarkBeforeDeadline(t *testing.T) {
 func TestRequestWatchProgress(t *testing.T) {
 	s := newTestStore(t, newDB(t), func(o *Options) { o.ProgressInterval = time.Hour })
 	caches := mustWatch(t, s, "1", wantProgress, func(o *storage.ListOptions) { o.Predicate.Field = fieldNode("elsewhere") })
-	client := mustWatch(t, s, "1", allowBookmarks, func(o *storage.ListOptions) { o.Predicate.Field = fieldNode("elsewhere") })
+	plain := mustWatch(t, s, "1", func(o *storage.ListOptions) { o.Predicate.Field = fieldNode("elsewhere") })
+	other := metadata.NewOutgoingContext(context.Background(), metadata.Pairs("source", "other"))
+	opts := all()
+	opts.ResourceVersion, opts.ProgressNotify = "1", true
+	elsewhere, err := s.Watch(other, "/pods/elsewhere", opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer elsewhere.Stop()
 	p := mustCreate(t, s, pod("a"))
 	for range 3 { // also when there is nothing new
 		if err := s.RequestWatchProgress(context.Background()); err != nil {
@@ -89,7 +98,13 @@ func TestRequestWatchProgress(t *testing.T) {
 		}
 		wantBookmark(t, caches, p.ResourceVersion)
 	}
-	quiet(t, client, 20*time.Millisecond)
+	quiet(t, plain, 20*time.Millisecond)
+	quiet(t, elsewhere, 20*time.Millisecond)
+	if err := s.RequestWatchProgress(other); err != nil {
+		t.Fatal(err)
+	}
+	wantBookmark(t, elsewhere, p.ResourceVersion)
+	quiet(t, caches, 20*time.Millisecond)
 }
 
 // TestProgressDuringInitialEvents: asked for before the watch has a feed.

@@ -28,11 +28,12 @@ type watcher struct {
 	pred       storage.SelectionPredicate
 	all        bool // pred selects everything
 
-	rev       int64 // begin after this revision; 0 for now
-	initial   bool  // send what is there first
-	markEnd   bool  // then a bookmark that says so
-	progress  bool  // the watch cache's own: wants every progress mark
-	bookmarks bool  // a client that takes bookmarks
+	rev       int64  // begin after this revision; 0 for now
+	initial   bool   // send what is there first
+	markEnd   bool   // then a bookmark that says so
+	progress  bool   // the watch cache's own: wants every progress mark
+	group     string // of watches that RequestWatchProgress reaches together
+	bookmarks bool   // a client that takes bookmarks
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -61,7 +62,7 @@ func (s *Store) Watch(ctx context.Context, key string, opts storage.ListOptions)
 	}
 	w := &watcher{
 		s: s, start: key, end: key + "\x00", pred: opts.Predicate, all: selectsAll(&opts.Predicate),
-		rev: int64(parsed), progress: opts.ProgressNotify,
+		rev: int64(parsed), progress: opts.ProgressNotify, group: progressGroup(ctx),
 		bookmarks: opts.Predicate.AllowWatchBookmarks && s.newFunc != nil,
 		results:   make(chan watch.Event, resultBuffer), stopped: make(chan struct{}),
 	}

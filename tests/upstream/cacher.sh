@@ -3,7 +3,7 @@
 # the version in go-shim/go.mod) over our store: a copy of the package in which
 # the imports of etcd and of its store are replaced by tests/upstream/etcdlike.
 #
-#   tests/upstream/cacher.sh [go test flags]     DATABASE=sqlite: files, not memory
+#   tests/upstream/cacher.sh [go test flags]     DATABASE=memory: not in files
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 copy=${CACHER_DIR:-$root/out/cacher}
