@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/libstorage/tests/crash/apiserver"
+	"github.com/libstorage/tests/crash/dropfs"
 	"github.com/libstorage/tests/crash/harness"
 	"github.com/libstorage/tests/crash/history"
 	"github.com/libstorage/tests/crash/kubetarget"
@@ -58,6 +59,66 @@ func TestStockAPIServerKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := strike(t, c, target, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// patched is our kube-apiserver with its files in a directory.
+func patched(t *testing.T, data string, prefixes []string) *kubetarget.Target {
+	t.Helper()
+	server, err := apiserver.New(apiserver.Server{
+		Binary: binary(t, "CRASH_APISERVER", "kube/v1.32.0/bin/kube-apiserver"), Dir: t.TempDir(), Work: data,
+		Flags: []string{"--storage-backend=libstorage", "--etcd-servers=multi://sqlite://./default.db",
+			"--metadata-store=sqlite://./meta.db", "--watch-cache=false"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := kubetarget.New(server, filepath.Join(data, "meta.db*"), prefixes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return target
+}
+
+func TestAPIServerKill(t *testing.T) {
+	c := kubeConfig(t, plan(history.Kill, rounds(2, 30)))
+	if err := strike(t, c, patched(t, t.TempDir(), c.Prefixes), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPIServerPowerLoss(t *testing.T) {
+	fs := mount(t, 0)
+	c := kubeConfig(t, plan(history.Power, rounds(2, 30)))
+	if err := strike(t, c, patched(t, fs.Mount, c.Prefixes), &harness.DropFS{FS: fs, KeepPercent: dropfs.DrawPercent}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPIServerPowerLossWithoutFsyncFails(t *testing.T) {
+	binaries, err := dropfs.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fs := mount(t, 0)
+	c := kubeConfig(t, []harness.Round{{Strike: history.Power}})
+	target := patched(t, fs.Mount, c.Prefixes)
+	target.Env("LD_PRELOAD=" + binaries.NoSync)
+	mustBeRefuted(t, strike(t, c, target, &harness.DropFS{FS: fs, KeepPercent: 50}))
+}
+
+func TestAPIServerFullDisk(t *testing.T) {
+	fs := mount(t, 0)
+	c := kubeConfig(t, []harness.Round{{Strike: history.Full}, {Strike: history.Kill}})
+	if err := strike(t, c, patched(t, fs.Mount, c.Prefixes), &harness.DropFS{FS: fs, KeepPercent: dropfs.DrawPercent}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPIServerNormalRestarts(t *testing.T) {
+	c := kubeConfig(t, []harness.Round{{Strike: history.Stop}, {Strike: history.Stop}}[:rounds(1, 2)])
+	if err := strike(t, c, patched(t, t.TempDir(), c.Prefixes), nil); err != nil {
 		t.Error(err)
 	}
 }

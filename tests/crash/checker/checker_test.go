@@ -3,6 +3,7 @@ package checker
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/libstorage/tests/crash/history"
@@ -179,6 +180,23 @@ func TestRejectsARevisionThatGoesBack(t *testing.T) {
 		for _, op := range h.Ops {
 			if op.Kind == history.List && op.At == 0 && op.Result == history.OK && op.Rev > 50 {
 				op.Rev, op.Items = 3, nil
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func TestRejectsAForgottenRevision(t *testing.T) {
+	broken(t, BackwardRev, func(h *history.History) bool {
+		told := func(rev, before int64) bool {
+			return slices.ContainsFunc(h.Ops, func(op *history.Op) bool {
+				return op.At == 0 && op.Result == history.OK && op.Rev >= rev && op.End < before
+			})
+		}
+		for _, op := range h.Ops {
+			if op.Kind == history.List && op.At != 0 && op.Result == history.OK && told(op.At, op.Start) {
+				op.Result, op.Code, op.Items = history.Failed, history.Future, nil
 				return true
 			}
 		}

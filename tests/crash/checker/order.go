@@ -61,6 +61,9 @@ func (c *checker) checkOrder() {
 		}
 	}
 	for _, op := range c.history.Ops {
+		if op.Code == history.Future && op.At <= c.toldBefore(op.Start) {
+			c.fail(BackwardRev, "%s at %d, which had been told, is answered as above everything", describe(op), op.At)
+		}
 		if op.Writes() || op.Result != history.OK || op.At != 0 || op.Rev == 0 {
 			continue
 		}

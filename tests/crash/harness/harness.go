@@ -50,6 +50,9 @@ type Plug interface {
 	Restore() error
 }
 
+// ErrNoStart: a server refused the data that a strike left, or found it damaged.
+var ErrNoStart = errors.New("the server does not start")
+
 // Disk that can be full. A Plug may be one.
 type Disk interface {
 	// Fill leaves so much room.
@@ -171,7 +174,7 @@ func (r *run) start(ctx context.Context) error {
 		r.server = server
 	}
 	if err != nil {
-		return fmt.Errorf("the server does not start: %w", err)
+		return fmt.Errorf("%w: %w", ErrNoStart, err)
 	}
 	r.record.Mark(history.Ready, 0, fmt.Sprintf("pid %d", server.Pid()))
 	r.gate.open(true)

@@ -39,7 +39,7 @@ func (r *run) killStart(ctx context.Context) (*process.Process, error) {
 	case server == nil:
 		return nil, err
 	case err != nil && limited.Err() == nil:
-		return nil, fmt.Errorf("the server does not start: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrNoStart, err)
 	case err == nil: // it was quicker than that
 		err = server.Kill()
 	default:

@@ -34,6 +34,7 @@ const (
 	Conflict  Code = "conflict"
 	NotFound  Code = "notfound"
 	Compacted Code = "compacted" // 410
+	Future    Code = "future"    // a revision above everything
 	NoSpace   Code = "nospace"
 	Other     Code = "other"
 )

@@ -78,6 +78,9 @@ func (t *Target) Start(ctx context.Context) (*process.Process, error) {
 	return p, nil
 }
 
+// Env adds to the environment of the server.
+func (t *Target) Env(variables ...string) { t.server.Env = append(t.server.Env, variables...) }
+
 // Client implements target.Target.
 func (t *Target) Client() target.Client { return t.client }
 
@@ -120,6 +123,8 @@ func asAnswer(err error) error {
 		code = history.Conflict
 	case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
 		code = history.Compacted
+	case apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge):
+		code = history.Future
 	case status.Status().Code == http.StatusInsufficientStorage:
 		code = history.NoSpace
 	case apierrors.IsTooManyRequests(err), apierrors.IsInvalid(err), apierrors.IsForbidden(err):

@@ -39,6 +39,8 @@ func codeOf(name string) history.Code {
 		return history.Conflict
 	case "COMPACTED":
 		return history.Compacted
+	case "FUTURE_REVISION":
+		return history.Future
 	case "NO_SPACE":
 		return history.NoSpace
 	}
