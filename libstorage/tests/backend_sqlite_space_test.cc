@@ -106,6 +106,19 @@ TEST_F(SqliteSpaceTest, OneBallastPerFileSystem) {
   sqlite::Ballast::SetBytesForTest(64 * kMiB, 1000);
 }
 
+// The first database's directory goes while a second one, elsewhere, is open.
+TEST_F(SqliteSpaceTest, ABallastWhoseDirectoryIsGoneFillsNoDisk) {
+  sqlite::Ballast::SetBytesForTest(8 * kMiB, 0);
+  auto first = MustOpen(Options("one/objects.db"));
+  auto second = MustOpen(Options("two/objects.db"));
+  ASSERT_OK(Adopt(second.get(), Us(), 0));
+  std::filesystem::remove_all(dir_.path() + "/one");
+  EXPECT_OK(Write(second.get(), {storage::contract::Create("/a/1", "x")}));
+  auto third = MustOpen(Options("three/objects.db"));
+  EXPECT_TRUE(std::filesystem::exists(dir_.path() + "/three/.libstorage-ballast"));
+  sqlite::Ballast::SetBytesForTest(64 * kMiB, 1000);
+}
+
 TEST_F(SqliteSpaceTest, ASpentBallastRefusesGrowthOnly) {
   sqlite::Ballast::SetBytesForTest(8 * kMiB, 3600 * 1000);
   auto backend = MustOpen();

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <limits>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -34,10 +35,16 @@ int64_t NowMs() {
       .count();
 }
 
+// A directory that cannot be asked is no full disk: who writes there finds out.
 int64_t AvailableBytes(const std::string& directory) {
   struct statvfs fs {};
-  if (statvfs(directory.c_str(), &fs) != 0) return 0;
+  if (statvfs(directory.c_str(), &fs) != 0) return std::numeric_limits<int64_t>::max();
   return static_cast<int64_t>(fs.f_bavail) * static_cast<int64_t>(fs.f_frsize);
+}
+
+bool IsDirectory(const std::string& path) {
+  struct stat info {};
+  return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
 struct Registry {
@@ -66,7 +73,7 @@ std::shared_ptr<Ballast> Ballast::For(const Site& site) {
   MutexLock lock(&registry.mutex);
   std::weak_ptr<Ballast>& slot = registry.ballasts[info.st_dev];
   std::shared_ptr<Ballast> ballast = slot.lock();
-  if (ballast == nullptr) {
+  if (ballast == nullptr || !IsDirectory(ballast->directory_)) {
     ballast = std::make_shared<Ballast>(directory);
     slot = ballast;
     ballast->spent_ = true;
@@ -83,6 +90,10 @@ std::shared_ptr<Ballast> Ballast::For(const Site& site) {
 
 // EOPNOTSUPP and the like mean that there is no ballast, and no error.
 bool Ballast::Allocate(const Site& site) {
+  if (!IsDirectory(directory_)) {  // removed with what was in it
+    none_ = true;
+    return true;
+  }
   const int fd = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) {
     none_ = true;
