@@ -65,6 +65,30 @@ TEST_F(SqliteOpenTest, SecureDeleteOfTheCallerWins) {
   EXPECT_THAT((*(*backend)->PragmasForTest())[0], HasSubstr("secure_delete=1"));
 }
 
+// A file that holds encrypted values overwrites what it deletes, whatever the
+// DSN says, and after a restart too.
+TEST_F(SqliteOpenTest, EncryptedValuesTurnSecureDeleteOn) {
+  SqliteOptions options = Options();
+  options.options = {{"_secure_delete", "false"}};
+  const auto pragmas = [](sqlite::SqliteBackend* backend) {
+    return (*backend->PragmasForTest())[0];
+  };
+  {
+    auto backend = *sqlite::SqliteBackend::Open(options);
+    ASSERT_OK(Adopt(backend.get(), Us(), 0));
+    ASSERT_OK(Write(backend.get(), {Create("/a/1", "plain")}));
+    EXPECT_THAT(pragmas(backend.get()), HasSubstr("secure_delete=0"));
+  }
+  {
+    auto backend = *sqlite::SqliteBackend::Open(options);
+    EXPECT_THAT(pragmas(backend.get()), HasSubstr("secure_delete=0"));
+    ASSERT_OK(Write(backend.get(), {Update("/a/1", "k8s:enc:aescbc:v1:key1:...")}));
+    EXPECT_THAT(pragmas(backend.get()), HasSubstr("secure_delete=1"));
+  }
+  auto backend = *sqlite::SqliteBackend::Open(options);
+  EXPECT_THAT(pragmas(backend.get()), HasSubstr("secure_delete=1"));
+}
+
 TEST_F(SqliteOpenTest, RefusedOptionsNameThemselvesAndTheRemedy) {
   const struct {
     const char* name;
@@ -263,6 +287,16 @@ TEST_F(SqliteOpenTest, AFileThatWasReplacedIsNotWrittenAnyMore) {
   std::filesystem::rename(Options().path + ".old", Options().path);
   EXPECT_OK(backend->Ping());
   EXPECT_OK(Write(backend.get(), {Create("/a/1", "x")}));
+}
+
+TEST_F(SqliteOpenTest, AnAbandonedTransactionLeavesNoLock) {
+  auto backend = MustOpen();
+  ASSERT_OK(Adopt(backend.get(), Us(), 0));
+  {
+    auto txn = *backend->BeginLane();
+    ASSERT_OK(txn->Void(Us(), 9));
+  }
+  Sql(Options().path, "BEGIN IMMEDIATE; ROLLBACK");
 }
 
 TEST_F(SqliteOpenTest, DirectoriesAreMadeAndFilesArePrivate) {

@@ -11,6 +11,7 @@ namespace {
 
 // One payload per status: "<code> <driver code> <backend>".
 constexpr char kPayload[] = "libstorage";
+constexpr char kCausePayload[] = "libstorage.cause";
 
 struct Entry {
   const char* name;
@@ -89,5 +90,15 @@ absl::Status MakeStatus(Code code, std::string message, std::string backend, int
 Code CodeOf(const absl::Status& status) { return DetailsOf(status).code; }
 std::string BackendOf(const absl::Status& status) { return DetailsOf(status).backend; }
 int32_t DriverCodeOf(const absl::Status& status) { return DetailsOf(status).driver_code; }
+
+void SetCause(absl::Status* status, Code cause) {
+  status->SetPayload(kCausePayload, absl::Cord(std::to_string(static_cast<int32_t>(cause))));
+}
+
+Code CauseOf(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(kCausePayload);
+  if (!payload.has_value()) return Code::kUnavailable;
+  return static_cast<Code>(std::stoi(std::string(*payload)));
+}
 
 }  // namespace storage

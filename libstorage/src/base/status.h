@@ -49,6 +49,11 @@ Code CodeOf(const absl::Status& status);  // kInternal for a foreign status
 std::string BackendOf(const absl::Status& status);
 int32_t DriverCodeOf(const absl::Status& status);
 
+// What an OUTCOME_UNKNOWN comes down to once it is known that nothing was
+// committed: the cause that was set, else kUnavailable.
+void SetCause(absl::Status* status, Code cause);
+Code CauseOf(const absl::Status& status);
+
 }  // namespace storage
 
 #endif  // LIBSTORAGE_SRC_BASE_STATUS_H_

@@ -28,7 +28,7 @@ void BatchWriter::Execute(Ops ops) {
   for (std::shared_ptr<WriteOp>& op : ops) {
     WriteResult refused;
     if (lane_->Refuse(*op, &refused)) {
-      op->done(std::move(refused));
+      lane_->Answer(op.get(), std::move(refused));
     } else {
       batch.ops.push_back(std::move(op));
     }
@@ -152,7 +152,7 @@ absl::Status BatchWriter::CommitAndResolve(Batch* batch) {
     Publish(*batch);
     return absl::OkStatus();
   }
-  return MakeStatus(Code::kUnavailable, absl::StrCat("not committed: ", status.message()),
+  return MakeStatus(CauseOf(status), absl::StrCat("not committed: ", status.message()),
                     lane_->env_.backend->name(), DriverCodeOf(status));
 }
 
@@ -243,7 +243,7 @@ void BatchWriter::Finish(Batch* batch) {
       continue;
     }
     if (batch->decisions[i].code != Code::kOk) ++lane_->stats_.conflicts;
-    batch->ops[i]->done(ResultOf(*batch, i));
+    lane_->Answer(batch->ops[i].get(), ResultOf(*batch, i));
   }
   if (!later.empty()) lane_->Requeue(std::move(later));
 }
@@ -274,7 +274,7 @@ void BatchWriter::FailAll(const Ops& ops, const absl::Status& status) {
     WriteResult result;
     result.code = CodeOf(status);
     result.error = status;
-    op->done(std::move(result));
+    lane_->Answer(op.get(), std::move(result));
   }
 }
 

@@ -45,12 +45,11 @@ constexpr Mapping kMappings[] = {
     {SQLITE_SCHEMA, Code::kUnavailable, "another program changed the schema; restart"},
 };
 
-// COMMIT answered with one of these: no valid commit frame is in the log, as
-// the write of a frame failed before it or nothing was written at all. After
-// an I/O error or a lack of memory the frame may be there (the error may come
-// from the sync, or from the index of the log), so nothing is known.
-constexpr int kNotCommitted[] = {SQLITE_FULL, SQLITE_BUSY, SQLITE_LOCKED, SQLITE_CONSTRAINT,
-                                 SQLITE_READONLY};
+// COMMIT answered with one of these: nothing was written. After an I/O error, a
+// lack of memory or a full disk the commit frame may be there: the error may
+// come from the sync or the index of the log, and half a frame is a valid one
+// when the other half is what the log held before.
+constexpr int kNotCommitted[] = {SQLITE_BUSY, SQLITE_LOCKED, SQLITE_CONSTRAINT, SQLITE_READONLY};
 
 const Mapping* Find(int rc) {
   for (const Mapping& mapping : kMappings) {
@@ -88,9 +87,12 @@ absl::Status FromCommit(int rc, std::string_view detail, const Site& site) {
     if ((rc & 0xff) == known) return FromSqlite(rc, "committing", detail, site);
   }
   const Mapping* const mapping = Find(rc);
-  return MakeStatus(Code::kOutcomeUnknown,
-                    Text(rc, "committing", detail, site, mapping == nullptr ? "" : mapping->remedy),
-                    site.name, rc);
+  absl::Status status =
+      MakeStatus(Code::kOutcomeUnknown,
+                 Text(rc, "committing", detail, site, mapping == nullptr ? "" : mapping->remedy),
+                 site.name, rc);
+  if ((rc & 0xff) == SQLITE_FULL) SetCause(&status, Code::kNoSpace);
+  return status;
 }
 
 absl::Status FromErrno(int error, std::string_view what, const std::string& file,

@@ -14,6 +14,9 @@ Query& BindExpiry(Query* query, int index, int64_t expire_at_ms) {
   return expire_at_ms == 0 ? query->BindNull(index) : query->Bind(index, expire_at_ms);
 }
 
+// How Kubernetes marks a value that one of its providers encrypted.
+constexpr char kEncrypted[] = "k8s:enc:";
+
 bool Grows(const Mutation& m) {
   return m.kind == ChangeKind::kCreate || m.kind == ChangeKind::kUpdate;
 }
@@ -89,8 +92,13 @@ absl::Status SqliteLaneTxn::Apply(absl::Span<const Mutation> mutations, int64_t 
 absl::Status SqliteLaneTxn::ApplyAll(absl::Span<const Mutation> mutations) {
   for (const Mutation& m : mutations) {
     KindDelta* const delta = DeltaOf(m.collection);
+    if (!writer_->secure && m.value.starts_with(kEncrypted)) encrypted_ = true;
     const absl::Status status = m.kind == ChangeKind::kCreate ? Create(m, delta) : Change(m, delta);
     if (!status.ok()) return status;
+  }
+  if (encrypted_) {
+    const absl::Status secure = writer_->SecureDelete();
+    if (!secure.ok()) return secure;
   }
   for (const KindDelta& delta : deltas_) {
     Query query(&s_.kind);
@@ -209,6 +217,7 @@ absl::Status SqliteLaneTxn::Commit() {
   if (stage_ != Stage::kDecided) return Misused("Commit without a guard that agreed");
   stage_ = Stage::kDone;
   const absl::Status status = writer_->Commit();
+  if (status.ok() && encrypted_) writer_->secure = true;
   if (CodeOf(status) == Code::kOutcomeUnknown && highest_ != 0) {
     writer_->unknown().Add(token_, lane_.head);
   }

@@ -50,7 +50,8 @@ class SqliteLaneTxn : public LaneTxn {
   LaneRow lane_;
   Stage stage_ = Stage::kOpen;
   int64_t token_ = 0;
-  int64_t lowest_ = 0;  // revisions of the batch; 0 = none
+  bool encrypted_ = false;  // the batch is the first to hold an encrypted value
+  int64_t lowest_ = 0;      // revisions of the batch; 0 = none
   int64_t highest_ = 0;
   int64_t seq_ = 0;
   int64_t seq_bytes_ = 0;

@@ -19,6 +19,8 @@ constexpr int64_t kGrowStep = 1 << 20;
 constexpr int64_t kWaitCaps = 4;
 constexpr int kWaitMs = 20;
 
+constexpr char kSecureDelete[] = "secure_delete";  // in the table meta
+
 }  // namespace
 
 int64_t FileBytes(const Site& site, const char* suffix) {
@@ -115,7 +117,22 @@ absl::StatusOr<std::unique_ptr<Writer>> Writer::Open(const Site* site, const Set
   if (!prepared.ok()) return prepared;
   const auto file = IdentifyFile(*site);
   if (!file.ok()) return file.status();
-  return std::unique_ptr<Writer>(new Writer(*std::move(connection), settings, *file));
+  std::unique_ptr<Writer> writer(new Writer(*std::move(connection), settings, *file));
+  const absl::Status remembered = writer->RememberSecureDelete();
+  if (!remembered.ok()) return remembered;
+  return writer;
+}
+
+absl::Status Writer::RememberSecureDelete() {
+  const auto remembered = ReadMeta(connection_.get(), kSecureDelete);
+  if (!remembered.ok()) return remembered.status();
+  secure = !remembered->empty();
+  return secure ? connection_->Exec("PRAGMA secure_delete=ON") : absl::OkStatus();
+}
+
+absl::Status Writer::SecureDelete() {
+  const absl::Status set = connection_->Exec("PRAGMA secure_delete=ON");
+  return set.ok() ? WriteMeta(connection_.get(), kSecureDelete, "on") : set;
 }
 
 int Writer::OnCommit(void* self, sqlite3* db, const char* name, int frames) {
@@ -130,7 +147,7 @@ absl::Status Writer::Failed(absl::Status status) {
   // Some calls report a full disk only in errno (the index of the log, quotas).
   const int error = sqlite3_system_errno(connection_->db());
   const bool full =
-      CodeOf(status) == Code::kNoSpace ||
+      CodeOf(status) == Code::kNoSpace || CauseOf(status) == Code::kNoSpace ||
       ((DriverCodeOf(status) & 0xff) == SQLITE_IOERR && (error == ENOSPC || error == EDQUOT));
   if (full) ballast_->Spend(site());
   return status;

@@ -96,7 +96,13 @@ class Writer {
   const Site& site() const { return connection_->site(); }
   const FileIdentity& file() const { return file_; }
 
+  // Overwrites what is deleted from now on, and remembers it in the file with
+  // the open transaction: the file holds encrypted kinds, whose plaintext from
+  // before the encryption must not stay in free pages.
+  absl::Status SecureDelete();
+
   bool lane_open = false;
+  bool secure = false;  // SecureDelete was committed
 
   static constexpr int64_t kPageBytes = 4096;
   // Frames after which Maintain checkpoints: 16 MiB (docs/adr/0002).
@@ -105,6 +111,7 @@ class Writer {
  private:
   Writer(std::unique_ptr<Connection> connection, const Settings& settings,
          const FileIdentity& file);
+  absl::Status RememberSecureDelete();
   static int OnCommit(void* self, struct sqlite3* db, const char* name, int frames);
 
   const std::unique_ptr<Connection> connection_;
