@@ -16,7 +16,7 @@ type fixed struct {
 
 func (f *fixed) StatsJSON() ([]byte, error) { return []byte(f.text), f.err }
 
-const sample = `{"revision":42,"buffers":{"list":{"bytes":4096,"count":2}},
+const sample = `{"revision":42,"buffers":{"budget_bytes":1,"purposes":{"list":{"bytes":4096,"count":2}}},
 "watch":{"watches":50,"lag_max_revisions":7,"lag_max_seconds":0.25},
 "backends":[
  {"name":"default","kind":"sqlite","up":true,"head":42,"floor":3,"epoch":2,

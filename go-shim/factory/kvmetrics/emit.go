@@ -79,7 +79,10 @@ func (s *stats) emit(ch chan<- metrics.Metric) {
 		e.put(lagRevisions, float64(w.LagMaxRevisions))
 		e.put(lagSeconds, w.LagMaxSeconds)
 	}
-	for purpose, b := range s.Buffers {
+	if s.Buffers == nil {
+		return
+	}
+	for purpose, b := range s.Buffers.Purposes {
 		e.put(bufferBytes, float64(b.Bytes), purpose)
 		e.put(bufferCount, float64(b.Count), purpose)
 	}

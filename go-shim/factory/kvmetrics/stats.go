@@ -4,10 +4,10 @@ package kvmetrics
 
 // stats is StatsJSON. What is absent is not exported.
 type stats struct {
-	Revision int64                  `json:"revision"`
-	Backends []backendStats         `json:"backends"`
-	Watch    *watchStats            `json:"watch"`
-	Buffers  map[string]bufferStats `json:"buffers"`
+	Revision int64          `json:"revision"`
+	Backends []backendStats `json:"backends"`
+	Watch    *watchStats    `json:"watch"`
+	Buffers  *buffersStats  `json:"buffers"`
 }
 
 type backendStats struct {
@@ -54,6 +54,10 @@ type watchStats struct {
 	Watches         int64   `json:"watches"`
 	LagMaxRevisions int64   `json:"lag_max_revisions"`
 	LagMaxSeconds   float64 `json:"lag_max_seconds"`
+}
+
+type buffersStats struct {
+	Purposes map[string]bufferStats `json:"purposes"`
 }
 
 type bufferStats struct {

@@ -107,6 +107,7 @@ void EngineImpl::Write(std::shared_ptr<WriteOp> op) {
     return refuse(Code::kInvalid, absl::StrCat("expected revision ", op->expected));
   }
   const int lane = RouteOf(*entry, op->key);
+  op->begin = OpTimes::Clock::now();
   parts_[lane].lane->Submit(std::move(op));
 }
 

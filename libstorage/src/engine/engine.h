@@ -8,6 +8,7 @@
 #define LIBSTORAGE_SRC_ENGINE_ENGINE_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -68,7 +69,8 @@ struct WriteOp {
   int64_t ttl_ms = 0;               // put; 0 = never expires
   int64_t deadline_ms = 0;          // steady clock, 0 = none: not started by then -> DEADLINE
   std::atomic<bool> cancelled{false};
-  std::function<void(WriteResult&&)> done;  // exactly once
+  std::chrono::steady_clock::time_point begin;  // set by Engine::Write
+  std::function<void(WriteResult&&)> done;      // exactly once
 };
 
 // --- reads ---

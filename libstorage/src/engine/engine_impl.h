@@ -81,6 +81,9 @@ class EngineImpl : public Engine {
 
   const Entry* Find(ResourceId id) const;
   ResourceId ResourceOf(std::string_view key);  // longest registered prefix; -1 = none
+  // What users call the resource with this key prefix: "pods", "services/specs",
+  // "stable.example.com/shirts"; the prefix itself when no resource has it.
+  std::string CollectionName(const std::string& key_prefix);
   int RouteOf(const Entry& entry, std::string_view key) const;
   absl::Status Closed() const;
 

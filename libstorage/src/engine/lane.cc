@@ -44,6 +44,12 @@ void CommitLane::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+void CommitLane::Answer(WriteOp* op, WriteResult result) {
+  const bool put = op->verb == WriteOp::Verb::kPut;
+  stats_.times.Add(put ? Operation::kPut : Operation::kDelete, op->begin);
+  op->done(std::move(result));
+}
+
 void CommitLane::Submit(std::shared_ptr<WriteOp> op) {
   {
     MutexLock lock(&mu_);

@@ -22,6 +22,7 @@
 #include "src/base/mutex.h"
 #include "src/engine/batch.h"
 #include "src/engine/engine.h"
+#include "src/engine/op_times.h"
 #include "src/engine/pace.h"
 #include "src/revision/sequencer.h"
 #include "src/watch/hub.h"
@@ -43,6 +44,7 @@ struct LaneEnv {
 
 struct LaneStats {
   std::atomic<int64_t> batches{0}, operations{0}, conflicts{0}, failures{0}, commit_us{0};
+  OpTimes times;  // of the backend: reads too
 };
 
 class CommitLane {
@@ -67,12 +69,14 @@ class CommitLane {
   int64_t TakeEarliestExpiry() { return earliest_expiry_ms_.exchange(0); }
   absl::Status Health() const;  // not OK: the lane can't write, with the reason
   const LaneStats& stats() const { return stats_; }
+  OpTimes* times() { return &stats_.times; }
 
  private:
   friend class BatchWriter;
 
   void Run();
   bool WaitForWork(Ops* ops, std::vector<std::function<void()>>* tasks);
+  void Answer(WriteOp* op, WriteResult result);
   void Requeue(Ops ops);  // to the front: keeps the order of operations on one key
   bool Refuse(const WriteOp& op, WriteResult* result) const;  // cancelled or too late
   absl::Status DoRaiseFloor(int64_t target);

@@ -22,6 +22,19 @@ absl::Status Compacted(int64_t rev, int64_t floor, const std::string& backend, R
                     backend);
 }
 
+class Timed {
+ public:
+  Timed(Operation operation, OpTimes* times) : operation_(operation), times_(times) {}
+  ~Timed() { times_->Add(operation_, begin_); }
+  Timed(const Timed&) = delete;
+  Timed& operator=(const Timed&) = delete;
+
+ private:
+  const Operation operation_;
+  OpTimes* const times_;
+  const OpTimes::Clock::time_point begin_ = OpTimes::Clock::now();
+};
+
 // Counts rows to a limit and remembers what the header needs.
 struct Page {
   Page(const RowSink& to, int64_t max) : sink(to), limit(max) {}
@@ -86,6 +99,7 @@ absl::Status EngineImpl::Get(ResourceId resource, std::string_view key, const Re
   const Entry* entry = Find(resource);
   if (entry == nullptr) return MakeStatus(Code::kInvalid, "unknown resource id");
   const int lane = RouteOf(*entry, key);
+  const Timed timed(Operation::kGet, parts_[lane].lane->times());
   if (absl::Status status = CheckMinimum({lane}, options, header); !status.ok()) return status;
   if (options.exact) {
     const Range one{std::string(key), std::string(key) + '\0'};
@@ -104,6 +118,7 @@ absl::Status EngineImpl::List(ResourceId resource, const Range& range, const Rea
                               const RowSink& sink, ReadHeader* header) {
   const Entry* entry = Find(resource);
   if (entry == nullptr) return MakeStatus(Code::kInvalid, "unknown resource id");
+  const Timed timed(Operation::kList, parts_[entry->reach[0]].lane->times());
   if (absl::Status status = CheckMinimum(entry->reach, options, header); !status.ok()) {
     return status;
   }
@@ -189,6 +204,7 @@ absl::StatusOr<int64_t> EngineImpl::Count(ResourceId resource, const Range& rang
   if (absl::Status status = Closed(); !status.ok()) return status;
   int64_t count = 0;
   for (int lane : entry->reach) {
+    const Timed timed(Operation::kCount, parts_[lane].lane->times());
     header->revision = std::max(header->revision, sequencer_->Complete(lane));
     absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
     if (!snapshot.ok()) return snapshot.status();

@@ -1,6 +1,7 @@
 // What the engine tells about itself, as JSON (docs/metrics.md).
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/match.h"
 #include "src/engine/backends.h"
 #include "src/engine/engine_impl.h"
 
@@ -8,16 +9,25 @@ namespace storage {
 namespace {
 
 void AddDatabase(const BackendStats& stats, nlohmann::json* out) {
-  nlohmann::json kinds = nlohmann::json::array();
-  for (const KindStats& kind : stats.kinds) {
-    kinds.push_back(
-        {{"collection", kind.collection}, {"objects", kind.objects}, {"bytes", kind.bytes}});
-  }
-  (*out)["kinds"] = std::move(kinds);
   (*out)["history"] = {{"rows", stats.history_rows}, {"bytes", stats.history_bytes}};
   (*out)["debt_rows"] = stats.debt_rows;
   (*out)["file_bytes"] = stats.file_bytes;
   (*out)["free_bytes"] = stats.free_bytes;
+}
+
+nlohmann::json Operations(const OpTimes& times) {
+  nlohmann::json out;
+  const auto add = [&](const char* name, Operation operation) {
+    const OpTimes::Sum& sum = times.of(operation);
+    out[name] = {{"count", sum.count.load()},
+                 {"seconds_sum", static_cast<double>(sum.ns.load()) / 1e9}};
+  };
+  add("get", Operation::kGet);
+  add("list", Operation::kList);
+  add("count", Operation::kCount);
+  add("put", Operation::kPut);
+  add("delete", Operation::kDelete);
+  return out;
 }
 
 std::string Dump(const nlohmann::json& json) {
@@ -25,6 +35,15 @@ std::string Dump(const nlohmann::json& json) {
 }
 
 }  // namespace
+
+std::string EngineImpl::CollectionName(const std::string& key_prefix) {
+  MutexLock lock(&mu_);
+  const auto found = by_prefix_.find(key_prefix);
+  if (found == by_prefix_.end()) return key_prefix;
+  const std::string& root = entries_[found->second]->resource.root;
+  if (root.empty() || !absl::StartsWith(key_prefix, root)) return key_prefix;
+  return key_prefix.substr(root.size(), key_prefix.size() - root.size() - 1);
+}
 
 std::string EngineImpl::StatsJson() {
   nlohmann::json out = {{"revision", sequencer_->Rev()}, {"backends", nlohmann::json::array()}};
@@ -47,8 +66,17 @@ std::string EngineImpl::StatsJson() {
           {"commit_seconds_sum", static_cast<double>(lane.commit_us.load()) / 1e6},
           {"commit_count", lane.batches.load()}}},
     };
+    backend["operations"] = Operations(lane.times);
     absl::StatusOr<BackendStats> stats = part.backend->Stats();
-    if (stats.ok()) AddDatabase(*stats, &backend);
+    if (stats.ok()) {
+      AddDatabase(*stats, &backend);
+      backend["kinds"] = nlohmann::json::array();
+      for (const KindStats& kind : stats->kinds) {
+        backend["kinds"].push_back({{"collection", CollectionName(kind.collection)},
+                                    {"objects", kind.objects},
+                                    {"bytes", kind.bytes}});
+      }
+    }
     out["backends"].push_back(std::move(backend));
   }
   const Hub::Stats watch = hub_->GetStats();
