@@ -52,8 +52,10 @@ func (s *Store) do(ctx context.Context, r *request, key, end string, value, attr
 	if value != nil {
 		valueData, valueSize = (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(value))), C.size_t(len(value))
 	}
+	s.inside <- struct{}{}
 	id := C.shim_submit(s.engine, &c.op, keyData, keySize, valueData, valueSize,
 		(*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(attrs))), C.size_t(len(attrs)), &c.done)
+	<-s.inside
 	if id != 0 {
 		if err := s.wait(ctx, c, id); err != nil {
 			return nil, err

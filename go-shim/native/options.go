@@ -28,6 +28,7 @@ type Options struct {
 
 	Restored    bool // files come from a backup: start a new epoch
 	AllowMemory bool // memory://name endpoints; for tests
+	Poison      bool // overwrite the memory of released results; for tests
 
 	// Log receives the library's messages, one at a time, on a goroutine of its
 	// own; nil drops them. It may block: messages then get lost, calls do not wait.

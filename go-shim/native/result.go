@@ -64,11 +64,9 @@ func (s *Store) ReleaseHandle(slab uint64) {
 
 // releaseSlab gives back a slab that was not held.
 func (s *Store) releaseSlab(slab uint64) {
-	if slab == 0 {
-		return
+	if slab != 0 {
+		C.shim_slab_release(s.engine, C.uint64_t(slab))
 	}
-	id := C.uint64_t(slab)
-	C.stg_slab_release(s.engine, &id, 1)
 }
 
 // OutstandingForTest is the number of results and batches not yet released.

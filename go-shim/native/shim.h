@@ -19,4 +19,9 @@ static inline stg_code shim_watch_open(stg_engine* engine, int32_t resource, uin
                         error);
 }
 
+// By value: an address would put the id on Go's heap.
+static inline void shim_slab_release(stg_engine* engine, uint64_t slab) {
+  stg_slab_release(engine, &slab, 1);
+}
+
 #endif  // GO_SHIM_NATIVE_SHIM_H_

@@ -6,6 +6,7 @@ package native
 import "C"
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -33,8 +34,10 @@ type Store struct {
 	dispatch *dispatcher
 	logs     *logPump
 
-	// blocking bounds the OS threads in calls that may wait for a database
-	// (health checks, Register, Watch).
+	// Each goroutine inside C holds an OS thread. inside bounds those in short
+	// calls (one that the kernel preempts there is replaced by another thread),
+	// blocking those that may wait for a database (checks, Register, Watch).
+	inside   chan struct{}
 	blocking chan struct{}
 }
 
@@ -42,12 +45,15 @@ var _ kv.Store = (*Store)(nil)
 
 const maxBlocking = 16
 
+// maxInside leaves room for point reads that wait for a disk.
+func maxInside() int { return min(max(32, 4*runtime.GOMAXPROCS(0)), 128) }
+
 // Version of the library that this process is linked to.
 func Version() string { return C.GoString(C.stg_version()) }
 
 // Open opens the engine behind a topology. Close it.
 func Open(opts Options) (*Store, error) {
-	s := &Store{blocking: make(chan struct{}, maxBlocking)}
+	s := &Store{inside: make(chan struct{}, maxInside()), blocking: make(chan struct{}, maxBlocking)}
 	if err := s.open(&opts); err != nil {
 		return nil, err
 	}
@@ -92,6 +98,9 @@ func (s *Store) open(opts *Options) error {
 	}
 	if opts.AllowMemory {
 		o.flags |= C.STG_OPEN_ALLOW_MEMORY
+	}
+	if opts.Poison {
+		o.flags |= C.STG_OPEN_POISON
 	}
 	var e C.stg_error
 	if code := C.stg_engine_open(&o, &s.engine, &e); code != C.STG_CODE_OK {

@@ -87,6 +87,29 @@ func TestConflictsCarryTheCurrentObject(t *testing.T) {
 	})
 }
 
+func TestReleasedResultsArePoisoned(t *testing.T) {
+	onEach(t, func(t *testing.T, s *Store, pods kv.ResourceID) {
+		mustPut(t, s, pods, podKey(1), "secret", 0)
+		r, err := s.Get(background, pods, podKey(1), kv.ReadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stale := r.KVs[0].Value
+		r.Release()
+		wantValue(t, stale, strings.Repeat("\xdd", len("secret")))
+		w, err := s.Watch(background, pods, "/registry/pods/", podsEnd, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		batch := next(t, w)
+		stale = batch.Events[0].Value
+		wantValue(t, stale, "secret")
+		batch.Release()
+		wantValue(t, stale, strings.Repeat("\xdd", len("secret")))
+	})
+}
+
 func TestListCountAndHistory(t *testing.T) {
 	onEach(t, func(t *testing.T, s *Store, pods kv.ResourceID) {
 		var last int64

@@ -101,6 +101,7 @@ typedef struct stg_options {
 } stg_options;
 #define STG_OPEN_RESTORED 1u     /* files come from a backup: start a new epoch */
 #define STG_OPEN_ALLOW_MEMORY 2u /* memory://name endpoints; for tests */
+#define STG_OPEN_POISON 4u       /* overwrite released slabs; for tests */
 
 /* Strings NUL-terminated, copied. See src/topology/topology.h: Resource. */
 typedef struct stg_resource {

@@ -159,6 +159,7 @@ TEST_F(StgctlBackup, Manifest) {
   EXPECT_EQ(printed["format"], "libstorage-backup");
   EXPECT_EQ(printed["version"], 1);
   EXPECT_EQ(printed["revision"], 6);
+  EXPECT_EQ(printed["topology"], Path("topology.yaml"));
   ASSERT_EQ(printed["databases"].size(), 3u);
   const nlohmann::json& pods = printed["databases"][0];
   EXPECT_EQ(pods["name"], "pods");
@@ -307,8 +308,9 @@ TEST_F(StgctlBackup, RestoreOfWhatIsNoBackup) {
   EXPECT_THAT(Restore("b").err, HasSubstr("manifest.json is damaged"));
   Write("b/manifest.json", R"({"format": "libstorage-backup", "version": 2})");
   EXPECT_THAT(Restore("b").err, HasSubstr("is a backup of version 2, but this stgctl knows"));
-  Write("b/manifest.json",
-        R"({"format": "libstorage-backup", "version": 1, "revision": 1, "created": "x",
+  Write(
+      "b/manifest.json",
+      R"({"format": "libstorage-backup", "version": 1, "revision": 1, "created": "x", "topology": "",
             "metadataStore": "", "metadata": null, "databases": [{"name": "pods", "match": "",
             "file": "../../etc/passwd", "source": "", "size": 1, "sha256": "", "identity": "",
             "objects": 0, "bytes": 0, "copiedHead": 0}]})");

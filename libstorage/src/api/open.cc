@@ -24,7 +24,7 @@ absl::Status Validate(const stg_options& options) {
         absl::StrCat("the caller was built for libstorage ABI ", options.abi_major, ".",
                      options.abi_minor, ", this library has ", STG_ABI_MAJOR, ".", STG_ABI_MINOR));
   }
-  if ((options.flags & ~(STG_OPEN_RESTORED | STG_OPEN_ALLOW_MEMORY)) != 0) {
+  if ((options.flags & ~(STG_OPEN_RESTORED | STG_OPEN_ALLOW_MEMORY | STG_OPEN_POISON)) != 0) {
     return MakeStatus(Code::kInvalid, "unknown flags in stg_options");
   }
   if (options.history_ms < -1 || options.history_bytes < 0 || options.max_value_bytes < 0 ||
@@ -54,7 +54,8 @@ EngineOptions Convert(const stg_options& in) {
 
 absl::StatusOr<std::unique_ptr<stg_engine>> OpenSession(const stg_options& options) {
   if (absl::Status valid = Validate(options); !valid.ok()) return valid;
-  auto session = std::make_unique<stg_engine>(options.buffer_budget_bytes);
+  auto session = std::make_unique<stg_engine>(options.buffer_budget_bytes,
+                                              (options.flags & STG_OPEN_POISON) != 0);
   EngineOptions engine_options = Convert(options);
   engine_options.logger = session->log();
   auto engine = Engine::Open(engine_options);
@@ -65,7 +66,7 @@ absl::StatusOr<std::unique_ptr<stg_engine>> OpenSession(const stg_options& optio
 
 absl::StatusOr<std::unique_ptr<stg_engine>> OpenSessionForTest(std::unique_ptr<Engine> engine,
                                                                int64_t budget_bytes) {
-  auto session = std::make_unique<stg_engine>(budget_bytes);
+  auto session = std::make_unique<stg_engine>(budget_bytes, /*poison=*/false);
   if (absl::Status started = session->Start(std::move(engine)); !started.ok()) return started;
   return session;
 }

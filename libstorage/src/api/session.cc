@@ -19,11 +19,11 @@ namespace {
 
 absl::Status Closing() { return MakeStatus(Code::kCancelled, "the engine is shutting down"); }
 
+int Cpus() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+
 // Two threads even on one CPU: reads wait for disks. Four keep one slow
 // database from needing more; lists use one less (ReadPool).
-int ReadThreads() {
-  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 2, 4);
-}
+int ReadThreads() { return std::clamp(Cpus(), 2, 4); }
 
 }  // namespace
 
@@ -33,8 +33,10 @@ stg_engine::Entry::Entry(stg_engine* session) : session_(session) {
   allowed_ = !session_->closing_.load();
 }
 
-stg_engine::stg_engine(int64_t budget_bytes)
-    : slabs_(budget_bytes > 0 ? budget_bytes : kDefaultBudget), log_(&slabs_, &queue_) {}
+stg_engine::stg_engine(int64_t budget_bytes, bool poison)
+    : slabs_(budget_bytes > 0 ? budget_bytes : kDefaultBudget, poison),
+      log_(&slabs_, &queue_),
+      max_inline_reads_(std::clamp(4 * Cpus(), 8, 64)) {}
 
 stg_engine::~stg_engine() {
   if (engine_ == nullptr) return;

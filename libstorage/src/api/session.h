@@ -28,8 +28,8 @@ struct stg_engine {
  public:
   static constexpr int64_t kDefaultBudget = int64_t{256} << 20;
 
-  // budget_bytes: cap on slabs, 0 = default.
-  explicit stg_engine(int64_t budget_bytes);
+  // budget_bytes: cap on slabs, 0 = default. poison: see SlabPool.
+  stg_engine(int64_t budget_bytes, bool poison);
   stg_engine(const stg_engine&) = delete;
   stg_engine& operator=(const stg_engine&) = delete;
   ~stg_engine();
@@ -94,8 +94,12 @@ struct stg_engine {
   std::unique_ptr<storage::Engine> engine_;
   std::unique_ptr<storage::api::ReadPool> reads_;
 
+  // Point reads on callers' threads now; beyond the limit they go to the pool,
+  // so that a slow disk, or a CPU shared with others, holds few of them.
+  std::atomic<int> inline_reads_{0};
+  const int max_inline_reads_;
+
   std::atomic<int32_t> resources_{0};  // ids below are registered
-  std::atomic<int> inline_reads_{0};   // point reads on callers' threads now
   std::atomic<int64_t> inline_total_{0};
   std::atomic<int64_t> queued_total_{0};
   std::atomic<int64_t> entered_{0};  // calls inside the engine

@@ -128,7 +128,7 @@ void Slab::Hold(EventPtr event, bool exclusive) {
 }
 
 stg_bytes Slab::View(std::string_view bytes) {
-  if (PoisonsReleasedSlabs()) return Copy(bytes);
+  if (pool_->poison()) return Copy(bytes);
   if (bytes.empty()) return {&kNothing, 0};
   return {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
 }

@@ -93,7 +93,9 @@ class Slab {
 
 class SlabPool {
  public:
-  explicit SlabPool(int64_t budget_bytes);
+  // poison: released memory is overwritten, so that a late reader is found out.
+  // Always so in builds with STG_POISON.
+  explicit SlabPool(int64_t budget_bytes, bool poison = false);
   SlabPool(const SlabPool&) = delete;
   SlabPool& operator=(const SlabPool&) = delete;
 
@@ -105,6 +107,7 @@ class SlabPool {
   // Waits until bytes fit into the budget; false when they did not in time.
   bool WaitForRoom(size_t bytes, SteadyTime deadline) ABSL_LOCKS_EXCLUDED(mu_);
   int64_t budget() const { return budget_; }
+  bool poison() const { return poison_; }
   int64_t used() const { return used_.load(std::memory_order_relaxed); }
   int64_t count(Purpose purpose) const;
   int64_t outstanding() const;
@@ -129,6 +132,7 @@ class SlabPool {
   void Recycle(Slab* const* slabs, size_t count) ABSL_LOCKS_EXCLUDED(mu_);
 
   const int64_t budget_;
+  const bool poison_;
   std::atomic<int64_t> used_{0};
   std::atomic<int64_t> bad_releases_{0};
   std::atomic<int> waiters_{0};
@@ -138,13 +142,10 @@ class SlabPool {
   CondVar room_;
   std::vector<std::unique_ptr<Slab[]>> pages_ ABSL_GUARDED_BY(mu_);
   std::vector<uint32_t> free_ ABSL_GUARDED_BY(mu_);
-  // Poisoning builds keep released memory for a while, so that a reader that
-  // comes too late sees the poison and not the next answer.
+  // Poisoned memory is kept for a while, so that a reader that comes too late
+  // sees the poison and not the next answer.
   std::deque<Slab*> quarantine_ ABSL_GUARDED_BY(mu_);
 };
-
-// True in builds that overwrite released slabs (STG_POISON).
-bool PoisonsReleasedSlabs();
 
 }  // namespace api
 }  // namespace storage

@@ -24,6 +24,12 @@ constexpr size_t kQuarantine = 0;
 constexpr size_t kQuarantine = 128;
 #endif
 
+#if defined(STG_POISON)
+constexpr bool kAlwaysPoison = true;
+#else
+constexpr bool kAlwaysPoison = false;
+#endif
+
 constexpr const char* kNames[kPurposes] = {"get", "list", "conflict", "event",
                                            "log", "info", "error"};
 
@@ -35,15 +41,8 @@ uint64_t MakeId(uint32_t slot, uint32_t generation) {
 
 const char* PurposeName(Purpose purpose) { return kNames[static_cast<size_t>(purpose)]; }
 
-bool PoisonsReleasedSlabs() {
-#if defined(STG_POISON)
-  return true;
-#else
-  return false;
-#endif
-}
-
-SlabPool::SlabPool(int64_t budget_bytes) : budget_(budget_bytes) {}
+SlabPool::SlabPool(int64_t budget_bytes, bool poison)
+    : budget_(budget_bytes), poison_(poison || kAlwaysPoison) {}
 
 Slab* SlabPool::SlotAt(uint32_t slot) {
   return &pages_[slot / kSlotsPerPage][slot % kSlotsPerPage];
@@ -113,7 +112,7 @@ void SlabPool::Release(const uint64_t* ids, size_t count) {
 
 // Values may be freed here: not under the lock.
 void SlabPool::Recycle(Slab* const* slabs, size_t count) {
-  if (!PoisonsReleasedSlabs()) {
+  if (!poison_) {
     for (size_t i = 0; i < count; ++i) slabs[i]->Clear();
     MutexLock lock(&mu_);
     for (size_t i = 0; i < count; ++i) free_.push_back(slabs[i]->slot_);

@@ -11,9 +11,6 @@ using storage::MakeStatus;
 
 namespace {
 
-// Point reads on callers' threads at one time; more go to the read pool, so
-// that a slow disk blocks a bounded number of the caller's threads.
-constexpr int kMaxInlineReads = 32;
 // Larger than any limit an engine can be given, small enough to copy.
 constexpr size_t kMaxKeyBytes = 64 << 10;
 constexpr size_t kMaxValueBytes = size_t{1} << 30;
@@ -89,7 +86,7 @@ bool stg_engine::GetInline(const Request& request, stg_completion* done) {
   if (request.op.revision != 0) return false;
   if (!engine_->FastGet(request.op.resource, request.key)) return false;
   bool answered = false;
-  if (inline_reads_.fetch_add(1, std::memory_order_relaxed) < kMaxInlineReads) {
+  if (inline_reads_.fetch_add(1, std::memory_order_relaxed) < max_inline_reads_) {
     size_t need = 0;
     answered = storage::api::AnswerGet(engine_.get(), &slabs_, request.op.resource, request.key,
                                        ReadOptionsOf(request.op), done, &need);

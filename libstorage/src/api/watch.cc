@@ -36,10 +36,11 @@ int64_t SizeOf(const storage::Event& event) {
 storage::WatchBatch Collect(storage::Watch* watch, int64_t max_events, int64_t max_bytes) {
   storage::WatchBatch all = watch->Next(max_events, max_bytes);
   bool idle = all.events.empty() && all.progress == 0 && !all.more;
+  int64_t bytes = 0;
+  size_t counted = 0;
   while (!idle && all.end.ok() && all.progress == 0) {
     const auto count = static_cast<int64_t>(all.events.size());
-    int64_t bytes = 0;
-    for (const EventPtr& event : all.events) bytes += SizeOf(*event);
+    while (counted < all.events.size()) bytes += SizeOf(*all.events[counted++]);
     if (count >= max_events || bytes >= max_bytes) break;
     storage::WatchBatch next = watch->Next(max_events - count, max_bytes - bytes);
     idle = next.events.empty() && next.progress == 0 && !next.more;

@@ -214,6 +214,7 @@ absl::StatusOr<Manifest> MakeBackup(const Context& context, const BackupFlags& f
   for (const Place& place : places.backends) sources.push_back({place.name, place.endpoint.path});
   Manifest manifest;
   manifest.created = absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now(), absl::UTCTimeZone());
+  if (!places.topology.empty()) manifest.topology = AbsolutePath(places.topology);
   absl::StatusOr<int64_t> cut = ChooseCut(sources, absl::Seconds(flags.wait_s), Stopped);
   if (!cut.ok()) return cut.status();
   manifest.revision = *cut;

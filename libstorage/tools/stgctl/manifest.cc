@@ -58,6 +58,7 @@ absl::StatusOr<Manifest> FromJson(const std::string& directory, const nlohmann::
   Manifest out;
   out.revision = in.at("revision");
   out.created = in.at("created");
+  out.topology = in.at("topology");
   out.m_id = in.at("metadataStore");
   for (const nlohmann::json& file : in.at("databases")) {
     out.databases.push_back(FileFromJson(file));
@@ -73,9 +74,13 @@ absl::StatusOr<Manifest> FromJson(const std::string& directory, const nlohmann::
 }  // namespace
 
 nlohmann::json Manifest::ToJson() const {
-  nlohmann::json out = {{"format", kFormat},           {"version", kVersion},
-                        {"revision", revision},        {"created", created},
-                        {"metadataStore", m_id},       {"databases", nlohmann::json::array()},
+  nlohmann::json out = {{"format", kFormat},
+                        {"version", kVersion},
+                        {"revision", revision},
+                        {"created", created},
+                        {"topology", topology},
+                        {"metadataStore", m_id},
+                        {"databases", nlohmann::json::array()},
                         {"metadata", nlohmann::json()}};
   for (const ManifestFile& file : databases) out["databases"].push_back(FileToJson(file));
   if (metadata.has_value()) out["metadata"] = FileToJson(*metadata);

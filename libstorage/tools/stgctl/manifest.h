@@ -28,6 +28,7 @@ struct ManifestFile {
 struct Manifest {
   int64_t revision = 0;
   std::string created;                  // RFC 3339, UTC
+  std::string topology;                 // file, absolute; "" = none. Its rules: databases[].match
   std::string m_id;                     // metadata store that the set belonged to; "" = never used
   std::vector<ManifestFile> databases;  // in the order of the rules, the default last
   std::optional<ManifestFile> metadata;

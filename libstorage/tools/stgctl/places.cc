@@ -3,6 +3,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "src/engine/backends.h"
 #include "src/engine/routes.h"
 
@@ -45,6 +46,7 @@ absl::StatusOr<Places> ResolvePlaces(const PlaceFlags& flags) {
   if (!fallback.ok()) return fallback.status();
 
   Places places;
+  places.topology = std::string(absl::StripPrefix(flags.topology, "file://"));
   places.router = *std::move(router);
   const std::vector<RememberedPlace> remembered = PlacesOf(*places.router, *fallback);
   for (const Rule& rule : places.router->topology().rules) {

@@ -25,6 +25,7 @@ struct Place {
 };
 
 struct Places {
+  std::string topology;  // file; "" = none
   std::unique_ptr<Router> router;
   std::vector<Place> backends;  // by backend number, the default last
   Place metadata;
