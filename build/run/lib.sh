@@ -31,7 +31,7 @@ step() {
   local name=$1 log started=$SECONDS
   shift
   log=$logs/build-${name%%[ ,]*}.log
-  setsid setpriv --pdeathsig TERM "$@" >"$log" 2>&1 </dev/null &
+  setsid setpriv --pdeathsig TERM "$@" >"$log" 2>&1 </dev/null 8>&- &
   step_pid=$!
   until ended "$step_pid" 20; do
     printf '%5ds  %s: %ds so far: %s\n' "$SECONDS" "$name" "$((SECONDS - started))" "$(tail -n 1 "$log" | cut -c 1-100)"

@@ -7,6 +7,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
 work=$(mktemp -d)
 export RUN_DIR=$work/run RUN_PORT=${RUN_TEST_PORT:-17443}
 number=0 failed=0 run_pid=''
@@ -60,7 +61,16 @@ stop_run() {
 }
 kubectl() { "$RUN_DIR/bin/kubectl" --kubeconfig "$RUN_DIR/kubeconfig" "$@"; }
 
-echo 1..14
+# build: so that no test waits for a compiler.
+build() {
+  "$root/build/deps.sh" run
+  [[ ${LIBSTORAGE_LIB:-} ]] || "$here/library.sh"
+  "$root/build/kube/build.sh"
+}
+
+echo 1..15
+: >"$work/out"
+result 'builds' build
 refused 'a port that is none' 'is not a port' RUN_PORT=abc
 refused 'a topology that is not there' "TOPOLOGY=$work/none cannot be read" "TOPOLOGY=$work/none"
 touch "$work/file"

@@ -74,7 +74,9 @@ finish() {
   local status=$? name
   trap '' INT TERM HUP
   trap - EXIT
-  [[ ! $step_pid ]] || kill -TERM -- "-$step_pid" 2>/dev/null || true
+  if [[ $step_pid ]] && kill -TERM -- "-$step_pid" 2>/dev/null; then
+    ended "$step_pid" 10 || kill -KILL -- "-$step_pid" 2>/dev/null || true
+  fi
   for name in kube-scheduler kube-controller-manager kube-apiserver; do
     [[ ! ${pids[$name]:-} ]] || { say "stopping $name"; stop "$name"; }
   done

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -93,5 +94,26 @@ func TestFullDisk(t *testing.T) {
 	rounds := []harness.Round{{Strike: history.Full}, {Strike: history.Kill}, {Strike: history.Full}, {Strike: history.Power}}
 	if err := strike(t, config(t, rounds), server, &harness.DropFS{FS: fs, KeepPercent: dropfs.DrawPercent}); err != nil {
 		t.Error(err)
+	}
+}
+
+// The first start creates the files: the power goes before each of its changes in
+// turn, until there are no more; in a sample, before some of them.
+func TestPowerLossAtEveryChangeOfTheFirstStart(t *testing.T) {
+	step := rounds(7, 1)
+	for n := 1 + int(seed())%step; ; n += step {
+		fs := mount(t, 0)
+		server := newTarget(t, fs.Mount, oneFile(""))
+		h, reached, err := harness.FirstStart(context.Background(), server, &harness.DropFS{FS: fs}, n, seed())
+		if err == nil {
+			err = harness.Check(h)
+		}
+		if err != nil {
+			t.Errorf("change %d, SEED=%d: %v", n, seed(), err)
+		}
+		if !reached {
+			t.Logf("up to change %d, every %d; SEED=%d", n-step, step, seed())
+			return
+		}
 	}
 }

@@ -70,6 +70,7 @@ func day(t *testing.T, v Variant) {
 	if !t.Run("CRD", func(t *testing.T) { stepCRD(t, c) }) {
 		t.Fatal("nothing works without the CRD")
 	}
+	recorder := startRecorder(t, c)
 	t.Run("Life", func(t *testing.T) {
 		for _, s := range life {
 			t.Run(s.name, func(t *testing.T) {
@@ -78,6 +79,7 @@ func day(t *testing.T, v Variant) {
 			})
 		}
 	})
+	t.Run("WatchesMissedNothing", recorder.check)
 	for _, s := range evening {
 		t.Run(s.name, func(t *testing.T) { timed(t, c, s) })
 	}

@@ -183,7 +183,7 @@ func (r *run) start(ctx context.Context) error {
 
 // end stops the server for good.
 func (r *run) end() error {
-	if err := r.server.Kill(); err != nil && r.server.Failure() == nil {
+	if err := r.server.Kill(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)

@@ -4,6 +4,7 @@ package process
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -66,7 +67,12 @@ func (p *Process) Ended() <-chan struct{} { return p.ended }
 
 // Kill sends SIGKILL without waiting: a process that waits for a file system
 // without power ends only when that is back.
-func (p *Process) Kill() error { return p.cmd.Process.Kill() }
+func (p *Process) Kill() error {
+	if err := p.cmd.Process.Kill(); !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
 
 // Terminate asks it to end in order and waits.
 func (p *Process) Terminate(ctx context.Context) error {
