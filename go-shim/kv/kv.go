@@ -100,6 +100,10 @@ type PutOptions struct {
 	Expected  int64 // mod revision; 0 must not exist
 	TTLMillis int64 // 0 never expires
 	Attrs     []byte
+
+	// Meanwhile, unless nil, runs once on the caller's goroutine when the write is
+	// under way, so that work on the answer overlaps with the commit.
+	Meanwhile func()
 }
 
 // EventKind of a watch event.

@@ -21,6 +21,8 @@ type request struct {
 	revision int64
 	limit    int64
 	ttl      int64
+
+	meanwhile func() // runs between submission and waiting; nil = nothing
 }
 
 // bytesOf is the memory of a string for the time of a C call.
@@ -56,6 +58,9 @@ func (s *Store) do(ctx context.Context, r *request, key, end string, value, attr
 	id := C.shim_submit(s.engine, &c.op, keyData, keySize, valueData, valueSize,
 		(*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(attrs))), C.size_t(len(attrs)), &c.done)
 	<-s.inside
+	if r.meanwhile != nil {
+		r.meanwhile()
+	}
 	if id != 0 {
 		if err := s.wait(ctx, c, id); err != nil {
 			return nil, err
@@ -145,6 +150,7 @@ func (s *Store) Count(ctx context.Context, r kv.ResourceID, start, end string) (
 func (s *Store) Put(ctx context.Context, r kv.ResourceID, key string, value []byte, opts kv.PutOptions) (int64, error) {
 	return s.number(ctx, &request{
 		verb: C.STG_VERB_PUT, resource: r, revision: opts.Expected, ttl: opts.TTLMillis,
+		meanwhile: opts.Meanwhile,
 	}, key, "", value, opts.Attrs)
 }
 

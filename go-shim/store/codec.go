@@ -38,11 +38,22 @@ func putBuffer(b *bytes.Buffer) {
 // encode returns the serialized object in a buffer for putBuffer.
 func (s *Store) encode(obj runtime.Object) (*bytes.Buffer, error) {
 	b := buffers.Get().(*bytes.Buffer)
-	if err := s.codec.Encode(obj, b); err != nil {
+	if err := s.encodeTo(obj, b); err != nil {
 		putBuffer(b)
 		return nil, err
 	}
 	return b, nil
+}
+
+// encodeTo spares the encoder's own memory where it can be reused.
+func (s *Store) encodeTo(obj runtime.Object, b *bytes.Buffer) error {
+	encoder, ok := s.codec.(runtime.EncoderWithAllocator)
+	if !ok {
+		return s.codec.Encode(obj, b)
+	}
+	memory := runtime.AllocatorPool.Get().(*runtime.Allocator)
+	defer runtime.AllocatorPool.Put(memory)
+	return encoder.EncodeWithAllocator(obj, b, memory)
 }
 
 // decodeInto decodes data into out, a pointer, and sets its revision.

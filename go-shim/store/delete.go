@@ -79,5 +79,8 @@ func (d *deletion) attempt(ctx context.Context, st *state) error {
 		return nil
 	}
 	// The last stored object, at the revision of its deletion.
+	if st.current && r.adopt(d.s, d.out, st.obj) {
+		return nil
+	}
 	return r.fill(d.s, d.out, st.data, d.key)
 }

@@ -84,7 +84,7 @@ func (u *update) attempt(ctx context.Context, st *state) error {
 		return err
 	}
 	w := write{s: u.s, key: u.key, operation: "update", obj: obj, data: data, expected: st.rev, ttl: ttl}
-	if err := w.put(ctx); err != nil {
+	if err := w.put(ctx, u.destination); err != nil {
 		return u.retry(ctx, st, err)
 	}
 	return w.fill(u.s, u.destination, data, u.key)

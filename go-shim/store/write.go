@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -21,8 +22,15 @@ func (s *Store) trace(ctx context.Context, name, key string, obj runtime.Object)
 	return tracing.Start(ctx, name,
 		attribute.String("audit-id", audit.GetAuditIDTruncated(ctx)),
 		attribute.String("key", key),
-		attribute.String("type", fmt.Sprintf("%T", obj)),
+		attribute.String("type", typeName(obj)),
 		attribute.String("resource", s.label))
+}
+
+func typeName(obj runtime.Object) string {
+	if obj == nil {
+		return "<nil>"
+	}
+	return reflect.TypeOf(obj).String()
 }
 
 // Create implements storage.Interface.
@@ -47,7 +55,7 @@ func (s *Store) Create(ctx context.Context, key string, obj, out runtime.Object,
 	span.AddEvent("Encoded")
 
 	w := write{s: s, key: key, operation: "create", obj: obj, data: buffer.Bytes(), ttl: ttl}
-	if err := w.put(ctx); err != nil {
+	if err := w.put(ctx, out); err != nil {
 		releaseError(err)
 		return s.apiError(err, key, 0)
 	}
@@ -67,8 +75,9 @@ type write struct {
 	response
 }
 
-// put transforms and writes the object. The error is for apiError.
-func (w *write) put(ctx context.Context) error {
+// put transforms and writes the object, and decodes the answer to out in the
+// meantime. The error is for apiError.
+func (w *write) put(ctx context.Context, out runtime.Object) error {
 	s := w.s
 	value, err := s.toStorage(ctx, w.data, w.key)
 	if err != nil {
@@ -80,6 +89,7 @@ func (w *write) put(ctx context.Context) error {
 	start := time.Now()
 	rev, err := s.kv.Put(ctx, s.id, w.key, value, kv.PutOptions{
 		Expected: w.expected, TTLMillis: int64(w.ttl) * 1000, Attrs: attrs.data(),
+		Meanwhile: func() { w.prepare(s, out, w.data, w.key) },
 	})
 	s.observe(ctx, w.operation, failure(err), start)
 	w.settle(s, rev)

@@ -6,7 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
+	"runtime/pprof"
 )
 
 // child is a process of its own that measures a group of scenarios on one side,
@@ -54,5 +56,31 @@ func runChild(args []string) error {
 	if c.side, err = open(*dir); err != nil {
 		return err
 	}
-	return errors.Join(chosen.run(c), c.close())
+	stop, err := profile(os.Getenv("BENCH_PROFILE"), *group+"-"+*sideName)
+	if err != nil {
+		return err
+	}
+	return errors.Join(chosen.run(c), stop(), c.close())
+}
+
+// profile writes profiles of CPU and allocations to a directory; "" = none.
+func profile(dir, name string) (stop func() error, err error) {
+	if dir == "" {
+		return func() error { return nil }, nil
+	}
+	cpu, err := os.Create(filepath.Join(dir, name+".cpu"))
+	if err != nil {
+		return nil, err
+	}
+	allocs, err := os.Create(filepath.Join(dir, name+".allocs"))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(cpu); err != nil {
+		return nil, err
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return errors.Join(pprof.Lookup("allocs").WriteTo(allocs, 0), cpu.Close(), allocs.Close())
+	}, nil
 }

@@ -4,7 +4,7 @@
 //
 // BENCH_RUNS (5) is the number of runs, BENCH_ONLY a regular expression of
 // scenarios, BENCH_DIR where the data goes, BENCH_OUT the file of results;
-// run.sh builds what it needs and sets the rest.
+// BENCH_PROFILE is a directory for profiles of Go; run.sh builds what it needs and sets the rest.
 package main
 
 import (
