@@ -91,7 +91,8 @@ absl::StatusOr<bool> SqliteBackend::Maintain(bool idle) {
   if (writer_->lane_open) return LaneOpen();
   const bool full = !writer_->ballast().Restore(site_);
   if (!idle && !full) {
-    return writer_->WantsCheckpoint(Writer::kCapFrames) ? MaintainLog() : false;
+    const absl::Status copied = writer_->CopyStep();
+    return copied.ok() ? absl::StatusOr<bool>(false) : copied;
   }
   const int64_t waiting = writer_->frames_to_copy();
   if (waiting > upkeep.idle_frames || (waiting > 0 && writer_->too_long())) {

@@ -18,34 +18,14 @@ constexpr int64_t kGrowStep = 1 << 20;
 // many caps the writer waits for them, shortly, at each checkpoint.
 constexpr int64_t kWaitCaps = 4;
 constexpr int kWaitMs = 20;
+// What the copier leaves to the lane: a millisecond of work. Under a load that
+// writes faster than it copies, the lane goes on after some rounds.
+constexpr int64_t kTailFrames = 128;
+constexpr int kRounds = 4;
 
 constexpr char kSecureDelete[] = "secure_delete";  // in the table meta
 
 }  // namespace
-
-int64_t FileBytes(const Site& site, const char* suffix) {
-  struct stat info {};
-  return stat((site.path + suffix).c_str(), &info) == 0 ? info.st_size : 0;
-}
-
-absl::StatusOr<FileIdentity> IdentifyFile(const Site& site) {
-  struct stat info {};
-  if (stat(site.path.c_str(), &info) != 0) return FromErrno(errno, "cannot find", site.path, site);
-  return FileIdentity{info.st_dev, info.st_ino};
-}
-
-absl::Status CheckSameFile(const Site& site, const FileIdentity& opened) {
-  struct stat info {};
-  const bool found = stat(site.path.c_str(), &info) == 0;
-  if (found && info.st_dev == opened.device && info.st_ino == opened.inode) {
-    return absl::OkStatus();
-  }
-  return MakeStatus(Code::kUnavailable,
-                    absl::StrCat(site.path, " was ", found ? "replaced" : "removed or hidden",
-                                 " while it was open: nothing is written to it any more; put the "
-                                 "file back or restart"),
-                    site.name);
-}
 
 void UnknownTokens::Add(int64_t token, int64_t head) {
   MutexLock lock(&mutex_);
@@ -104,7 +84,8 @@ Writer::Writer(std::unique_ptr<Connection> connection, const Settings& settings,
       settings_(settings),
       file_(file),
       ballast_(Ballast::For(connection_->site())),
-      statements_(connection_.get()) {
+      statements_(connection_.get()),
+      copier_(&connection_->site(), settings, file) {
   sqlite3_wal_hook(connection_->db(), &Writer::OnCommit, this);
 }
 
@@ -182,7 +163,7 @@ absl::Status Writer::Commit() {
     return status;
   }
   ++commits_;
-  if (WantsCheckpoint(2 * kCapFrames)) {
+  if (WantsCheckpoint(kWaitCaps * kCapFrames)) {
     const absl::Status copied = Checkpoint();
     if (!copied.ok()) Log(site(), LogLevel::kError, std::string(copied.message()));
   }
@@ -193,6 +174,27 @@ absl::Status Writer::SetRelaxed(bool relaxed) {
   if (settings_.synchronous <= Synchronous::kNormal) return absl::OkStatus();
   const auto level = relaxed ? Synchronous::kNormal : settings_.synchronous;
   return connection_->Exec(absl::StrCat("PRAGMA synchronous=", static_cast<int>(level)));
+}
+
+absl::Status Writer::CopyStep() {
+  LogCopier::Round round;
+  if (copier_.Take(&round)) {
+    if (!round.status.ok()) {
+      rounds_ = 0;
+      retry_at_ = frames_ + kCapFrames / 4;
+      return Failed(round.status);
+    }
+    // More than there is: the log has started over since.
+    if (round.frames <= frames_) copied_ = std::max(copied_, round.frames);
+    if (frames_to_copy() <= kTailFrames || ++rounds_ >= kRounds) {
+      rounds_ = 0;
+      return Checkpoint();
+    }
+    copier_.Start();
+  } else if (WantsCheckpoint(kCapFrames)) {
+    copier_.Start();
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Writer::Checkpoint() {

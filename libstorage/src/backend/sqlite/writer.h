@@ -4,8 +4,6 @@
 #ifndef LIBSTORAGE_SRC_BACKEND_SQLITE_WRITER_H_
 #define LIBSTORAGE_SRC_BACKEND_SQLITE_WRITER_H_
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -14,23 +12,13 @@
 #include "absl/base/thread_annotations.h"
 #include "src/backend/sqlite/ballast.h"
 #include "src/backend/sqlite/connection.h"
+#include "src/backend/sqlite/file.h"
+#include "src/backend/sqlite/log_copier.h"
 #include "src/backend/sqlite/options.h"
 #include "src/backend/sqlite/schema.h"
 #include "src/base/mutex.h"
 
 namespace storage::sqlite {
-
-// On disk: the database, or its log ("-wal").
-int64_t FileBytes(const Site& site, const char* suffix);
-
-// Which file an open connection looks at: a path can be replaced under us.
-struct FileIdentity {
-  dev_t device = 0;
-  ino_t inode = 0;
-};
-absl::StatusOr<FileIdentity> IdentifyFile(const Site& site);
-// UNAVAILABLE when the path now names another file or none.
-absl::Status CheckSameFile(const Site& site, const FileIdentity& opened);
 
 // Batches whose COMMIT failed without a verdict, and the head before each: the
 // rows of such a batch can only lie above it. Threads: any.
@@ -78,6 +66,9 @@ class Writer {
   bool WantsCheckpoint(int64_t frames) const {
     return frames_to_copy() > frames && frames_ >= retry_at_;
   }
+  // One step of copying a long log under load. The bulk of it happens on another
+  // thread; the lane ends it, so that the log starts over.
+  absl::Status CopyStep();
   // True now and then, after writes that may have freed pages.
   bool TimeToLookForFreePages();
   void LookForFreePages() { commits_ = kLookEvery; }
@@ -126,6 +117,8 @@ class Writer {
   static constexpr int64_t kLookEvery = 64;
   int64_t commits_ = kLookEvery;  // since free pages were looked for
   bool grown_ = false;            // the log is as long as it should be, or cannot be
+  int rounds_ = 0;                // of the copier since the last checkpoint of the lane
+  LogCopier copier_;              // last: it ends before the connection closes
 };
 
 }  // namespace storage::sqlite
