@@ -25,6 +25,8 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenForInspection(const std::string& na
                                                            const std::string& path);
 // Where the metadata store is when nothing says so: beside the default database.
 Endpoint DefaultMetadataEndpoint(const Endpoint& default_database);
+// One spelling for all names of a file: absolute, without symbolic links.
+std::string RealPath(const std::string& path);
 
 }  // namespace storage
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "src/engine/engine_impl.h"
 
@@ -94,13 +95,17 @@ void EngineImpl::Write(std::shared_ptr<WriteOp> op) {
   const auto key_bytes = static_cast<int64_t>(op->key.size());
   if (key_bytes == 0) return refuse(Code::kInvalid, "empty key");
   if (key_bytes > options_.max_key_bytes) {
-    return refuse(Code::kTooLarge, absl::StrCat("the key has ", key_bytes, " bytes; the limit is ",
-                                                options_.max_key_bytes));
+    return refuse(Code::kTooLarge,
+                  absl::StrCat("the key ", absl::CHexEscape(op->key.substr(0, 100)), "... has ",
+                               key_bytes, " bytes; the limit is ", options_.max_key_bytes,
+                               ": shorten its names or --etcd-prefix"));
   }
   const auto value_bytes = static_cast<int64_t>(op->value.size());
   if (value_bytes > options_.max_value_bytes) {
-    return refuse(Code::kTooLarge, absl::StrCat("the object at ", op->key, " has ", value_bytes,
-                                                " bytes; the limit is ", options_.max_value_bytes));
+    return refuse(Code::kTooLarge,
+                  absl::StrCat("the object at ", absl::CHexEscape(op->key), " has ", value_bytes,
+                               " bytes as it is stored; the limit is ", options_.max_value_bytes,
+                               ": split it, or keep its large part elsewhere"));
   }
   const bool delete_missing = op->verb == WriteOp::Verb::kDelete && op->expected == 0;
   if (op->expected < WriteOp::kAnyRevision || delete_missing) {

@@ -67,10 +67,15 @@ class EngineImpl : public Engine {
 
   // open.cc
   absl::Status OpenParts();
-  absl::Status CheckPlaces() const;
   absl::StatusOr<StartFacts> Gather();
   absl::Status Adopt(const StartPlan& plan, const StartFacts& facts);
   void StartThreads(const std::vector<Lane>& lanes, int64_t rev);
+  // places.cc
+  absl::Status CheckPlaces() const;
+  std::string TopologyFile() const;
+  std::string PlaceOf(const Part& part) const;  // "t.yaml:4:3: rule "pods"", "--etcd-servers"
+  absl::Status AtPart(const Part& part, const absl::Status& status) const;  // with its place
+  absl::Status AtMetadata(const absl::Status& status) const;
   // route_check.cc
   absl::Status CheckRoutes();
   absl::Status CheckLeftOut(const RememberedPlace& place) const;

@@ -1,7 +1,6 @@
 // Starting an engine: databases, locks, the start plan of src/revision/epoch,
 // threads. The order matters: nothing is published before every lane is ours.
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,11 +15,8 @@ constexpr char kDefaultEndpoint[] = "sqlite://./libstorage.db";
 constexpr char kDefaultName[] = "default";
 constexpr int kCatchUpThreads = 2;
 
-absl::Status InTopology(const Rule& rule, const std::string& file, const absl::Status& status) {
-  return MakeStatus(CodeOf(status),
-                    absl::StrCat(file, ":", rule.line, ":", rule.column, ": rule \"", rule.name,
-                                 "\": ", status.message()),
-                    rule.name, DriverCodeOf(status));
+absl::Status InFlag(const char* flag, const absl::Status& status) {
+  return MakeStatus(CodeOf(status), absl::StrCat(flag, ": ", status.message()));
 }
 
 }  // namespace
@@ -40,7 +36,12 @@ absl::Status EngineImpl::Start() {
   absl::StatusOr<StartFacts> facts = Gather();
   if (!facts.ok()) return facts.status();
   absl::StatusOr<StartPlan> plan = PlanStart(*facts);
-  if (!plan.ok()) return plan.status();
+  if (!plan.ok()) {
+    for (const Part& part : parts_) {
+      if (part.name == BackendOf(plan.status())) return AtPart(part, plan.status());
+    }
+    return plan.status();
+  }
   if (absl::Status status = CheckRoutes(); !status.ok()) return status;
   if (plan->jump) {
     Log(LogLevel::kWarning,
@@ -52,10 +53,9 @@ absl::Status EngineImpl::Start() {
 
 absl::Status EngineImpl::OpenParts() {
   Topology topology;
-  const std::string file = options_.topology_path.empty() ? "topology" : options_.topology_path;
   absl::StatusOr<Topology> parsed = Topology();
   if (!options_.topology_text.empty()) {
-    parsed = ParseTopology(options_.topology_text, file);
+    parsed = ParseTopology(options_.topology_text, TopologyFile());
   } else if (!options_.topology_path.empty()) {
     parsed = LoadTopology(options_.topology_path);
   }
@@ -67,11 +67,11 @@ absl::Status EngineImpl::OpenParts() {
 
   const std::string& text = options_.default_endpoint;
   absl::StatusOr<Endpoint> fallback = ParseEndpoint(text.empty() ? kDefaultEndpoint : text);
-  if (!fallback.ok()) return fallback.status();
+  if (!fallback.ok()) return InFlag("--etcd-servers", fallback.status());
   metadata_endpoint_ = DefaultMetadataEndpoint(*fallback);
   if (!options_.metadata_endpoint.empty()) {
     absl::StatusOr<Endpoint> endpoint = ParseEndpoint(options_.metadata_endpoint);
-    if (!endpoint.ok()) return endpoint.status();
+    if (!endpoint.ok()) return InFlag("--metadata-store", endpoint.status());
     metadata_endpoint_ = std::move(*endpoint);
   }
   for (const Rule& rule : router_->topology().rules) {
@@ -83,44 +83,16 @@ absl::Status EngineImpl::OpenParts() {
   // The metadata store first: its lock is what makes this the one process.
   absl::StatusOr<std::unique_ptr<MetadataStore>> metadata =
       OpenMetadata(metadata_endpoint_, options_);
-  if (!metadata.ok()) return metadata.status();
+  if (!metadata.ok()) return AtMetadata(metadata.status());
   metadata_ = std::move(*metadata);
   for (Part& part : parts_) {
     absl::StatusOr<std::unique_ptr<Backend>> backend =
         OpenBackend(part.name, part.endpoint, options_);
-    if (!backend.ok()) {
-      if (part.rule == nullptr) return backend.status();
-      return InTopology(*part.rule, file, backend.status());
-    }
+    if (!backend.ok()) return AtPart(part, backend.status());
     part.backend = std::move(*backend);
     if (options_.wrap_backend_for_test != nullptr) {
       part.backend = options_.wrap_backend_for_test(std::move(part.backend));
     }
-  }
-  return absl::OkStatus();
-}
-
-// Two names for one file would be two writers in one database.
-absl::Status EngineImpl::CheckPlaces() const {
-  std::map<std::string, std::string> owner;
-  auto claim = [&](const std::string& name, const Endpoint& endpoint) -> absl::Status {
-    if (endpoint.kind != EndpointKind::kSqlite) return absl::OkStatus();
-    std::error_code error;
-    std::filesystem::path path = std::filesystem::weakly_canonical(endpoint.path, error);
-    const std::string place = error ? endpoint.path : path.string();
-    auto [found, fresh] = owner.emplace(place, name);
-    if (fresh) return absl::OkStatus();
-    return MakeStatus(Code::kInvalid,
-                      absl::StrCat("\"", name, "\" and \"", found->second, "\" both use the file ",
-                                   place, "; give each a file of its own"),
-                      name);
-  };
-  if (absl::Status status = claim("metadata store", metadata_endpoint_); !status.ok()) {
-    return status;
-  }
-  for (const Part& part : parts_) {
-    const std::string name = part.rule == nullptr ? "default database" : part.name;
-    if (absl::Status status = claim(name, part.endpoint); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
@@ -132,11 +104,12 @@ absl::StatusOr<StartFacts> EngineImpl::Gather() {
   facts.unix_seconds = absl::ToUnixSeconds(absl::Now());
   for (const Part& part : parts_) {
     absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = part.backend->OpenSnapshot();
-    if (!snapshot.ok()) return snapshot.status();
+    if (!snapshot.ok()) return AtPart(part, snapshot.status());
     absl::StatusOr<BackendStats> stats = part.backend->Stats();
-    if (!stats.ok()) return stats.status();
+    if (!stats.ok()) return AtPart(part, stats.status());
     LaneFacts lane;
     lane.name = part.name;
+    lane.place = part.endpoint.path.empty() ? part.endpoint.redacted : part.endpoint.path;
     lane.identity = part.backend->identity();
     lane.lane = (*snapshot)->lane();
     lane.durable = part.backend->durable();
@@ -149,7 +122,7 @@ absl::StatusOr<StartFacts> EngineImpl::Gather() {
 // Fences every lane with our epoch, voids what may be in flight, then opens M.
 absl::Status EngineImpl::Adopt(const StartPlan& plan, const StartFacts& facts) {
   absl::StatusOr<int64_t> epoch = metadata_->Start();
-  if (!epoch.ok()) return epoch.status();
+  if (!epoch.ok()) return AtMetadata(epoch.status());
   const MetaState& found = metadata_->found();
   owner_.m_id = found.m_id;
   owner_.epoch = *epoch;
@@ -173,17 +146,17 @@ absl::Status EngineImpl::Adopt(const StartPlan& plan, const StartFacts& facts) {
     if (status.ok() && routes_changed_) {
       status = change([&](LaneTxn& txn) { return txn.RaiseFloor(owner_, plan.rev); });
     }
-    if (!status.ok()) return status;
+    if (!status.ok()) return AtPart(parts_[i], status);
     absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = backend.OpenSnapshot();
-    if (!snapshot.ok()) return snapshot.status();
+    if (!snapshot.ok()) return AtPart(parts_[i], snapshot.status());
     lanes.push_back((*snapshot)->lane());
     marks[parts_[i].name] = {facts.lanes[i].identity, lanes.back().head};
   }
   if (absl::Status status = metadata_->Reserve(plan.rev + Sequencer::kBlock, marks); !status.ok()) {
-    return status;
+    return AtMetadata(status);
   }
   if (absl::Status status = metadata_->SetTopology(owner_.gen, routes_.ToJson()); !status.ok()) {
-    return status;
+    return AtMetadata(status);
   }
   StartThreads(lanes, plan.rev);
   return absl::OkStatus();

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "src/engine/backends.h"
 #include "src/engine/engine_impl.h"
@@ -21,6 +22,11 @@ std::string PrefixEnd(std::string prefix) {
   return prefix;
 }
 
+absl::Status Unlooked(const std::string& was, const std::string& name, const absl::Status& status) {
+  return MakeStatus(CodeOf(status), absl::StrCat(was, "cannot be looked into: ", status.message()),
+                    name, DriverCodeOf(status));
+}
+
 int64_t ObjectsIn(const BackendStats& stats) {
   int64_t objects = 0;
   for (const KindStats& kind : stats.kinds) objects += kind.objects;
@@ -31,14 +37,17 @@ int64_t ObjectsIn(const BackendStats& stats) {
 
 absl::Status EngineImpl::CheckRoutes() {
   absl::StatusOr<Routes> remembered = Routes::FromJson(metadata_->found().topo);
-  if (!remembered.ok()) return remembered.status();
+  if (!remembered.ok()) return AtMetadata(remembered.status());
   routes_ = std::move(*remembered);
   std::vector<RememberedPlace> places = PlacesOf(*router_, parts_.back().endpoint);
   routes_changed_ = routes_.known && routes_.places != places;
   if (routes_changed_) {
     for (const RememberedPlace& place : routes_.places) {
       const bool kept = std::any_of(places.begin(), places.end(), [&](const RememberedPlace& now) {
-        return now.kind == place.kind && now.path == place.path;
+        if (now.kind != place.kind) return false;
+        // A path may be written in another way than before.
+        return now.path == place.path ||
+               (now.kind == "sqlite" && RealPath(now.path) == RealPath(place.path));
       });
       if (kept) continue;
       if (absl::Status status = CheckLeftOut(place); !status.ok()) return status;
@@ -61,17 +70,16 @@ absl::Status EngineImpl::CheckLeftOut(const RememberedPlace& place) const {
     return absl::OkStatus();
   }
   absl::StatusOr<std::unique_ptr<Backend>> backend = OpenForInspection(place.name, place.path);
-  if (!backend.ok()) return backend.status();
+  const std::string was = absl::StrCat(TopologyFile(), ": rule \"", place.name, "\" (", place.match,
+                                       ") is no longer there; its database ");
+  if (!backend.ok()) return Unlooked(was, place.name, backend.status());
   absl::StatusOr<BackendStats> stats = (*backend)->Stats();
-  if (!stats.ok()) return stats.status();
+  if (!stats.ok()) return Unlooked(was, place.name, stats.status());
   const int64_t objects = ObjectsIn(*stats);
   if (objects == 0) return absl::OkStatus();
   return MakeStatus(
       Code::kInvalid,
-      absl::StrCat("rule \"", place.name, "\" (", place.match, ") with the database ", place.path,
-                   " is no longer in the topology, but that database "
-                   "holds ",
-                   objects, " objects which nobody could see", kRemedy),
+      absl::StrCat(was, place.path, " holds ", objects, " objects which nobody could see", kRemedy),
       place.name);
 }
 
@@ -81,7 +89,7 @@ absl::Status EngineImpl::CheckStored(const Resource& resource) const {
   const Range range{resource.key_prefix, PrefixEnd(resource.key_prefix)};
   for (size_t i = 0; i < parts_.size(); ++i) {
     absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[i].backend->OpenSnapshot();
-    if (!snapshot.ok()) return snapshot.status();
+    if (!snapshot.ok()) return AtPart(parts_[i], snapshot.status());
     int64_t misplaced = 0;
     std::string example;
     int now_at = 0;
@@ -94,13 +102,13 @@ absl::Status EngineImpl::CheckStored(const Resource& resource) const {
       }
       return true;
     });
-    if (!status.ok()) return status;
+    if (!status.ok()) return AtPart(parts_[i], status);
     if (misplaced == 0) continue;
     return MakeStatus(Code::kInvalid,
-                      absl::StrCat("the changed topology would hide ", misplaced, " objects of ",
-                                   resource.key_prefix, " that are stored in \"", parts_[i].name,
-                                   "\" (for example ", example, "): rule \"", parts_[now_at].name,
-                                   "\" now claims them", kRemedy),
+                      absl::StrCat(PlaceOf(parts_[now_at]), " now claims ", misplaced,
+                                   " objects of ", resource.key_prefix, " that are stored in \"",
+                                   parts_[i].name, "\" (for example ", absl::CHexEscape(example),
+                                   "), which would hide them", kRemedy),
                       parts_[i].name);
   }
   return absl::OkStatus();

@@ -62,20 +62,24 @@ std::string Routes::ToJson() const {
 absl::StatusOr<Routes> Routes::FromJson(const std::string& text) {
   Routes routes;
   if (text.empty()) return routes;
+  // Of the right shape too: value() throws on any other.
   const nlohmann::json in = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!in.is_object()) {
-    return MakeStatus(Code::kCorrupt, "the remembered topology is not readable", "metadata");
+  try {
+    for (const nlohmann::json& place : in.at("places")) {
+      routes.places.push_back({place.value("name", ""), place.value("kind", ""),
+                               place.value("path", ""), place.value("match", "")});
+    }
+    for (const nlohmann::json& r : in.at("resources")) {
+      routes.resources.push_back({r.value("group", ""), r.value("resource", ""),
+                                  r.value("kind", ""), r.value("root", ""), r.value("prefix", ""),
+                                  r.value("namespaced", false), r.value("custom", false)});
+    }
+  } catch (const nlohmann::json::exception&) {
+    return MakeStatus(Code::kCorrupt,
+                      "the remembered topology is damaged; restore a backup of the metadata store",
+                      "metadata");
   }
   routes.known = true;
-  for (const nlohmann::json& place : in.value("places", nlohmann::json::array())) {
-    routes.places.push_back({place.value("name", ""), place.value("kind", ""),
-                             place.value("path", ""), place.value("match", "")});
-  }
-  for (const nlohmann::json& r : in.value("resources", nlohmann::json::array())) {
-    routes.resources.push_back({r.value("group", ""), r.value("resource", ""), r.value("kind", ""),
-                                r.value("root", ""), r.value("prefix", ""),
-                                r.value("namespaced", false), r.value("custom", false)});
-  }
   return routes;
 }
 

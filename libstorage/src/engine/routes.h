@@ -27,7 +27,7 @@ struct Routes {
   bool known = false;                   // something was remembered
 
   std::string ToJson() const;
-  // INVALID when the text is not ours.
+  // CORRUPT when the text is not ours.
   static absl::StatusOr<Routes> FromJson(const std::string& text);
 };
 

@@ -34,35 +34,43 @@ absl::Status CheckOwner(const StartFacts& facts, const LaneFacts& lane) {
   if (lane.lane.m_id.empty() || lane.lane.m_id == facts.meta.m_id) return absl::OkStatus();
   return MakeStatus(
       Code::kInvalid,
-      absl::StrCat("the database belongs to metadata store ", lane.lane.m_id,
+      absl::StrCat(lane.place, " belongs to the metadata store ", lane.lane.m_id,
                    ", but this server's metadata store is ", facts.meta.m_id,
                    "; point --metadata-store to the store this database was used with, or, if it "
-                   "was restored from a backup or moved here for good, start once with --restored "
-                   "(all objects stay, old resource versions answer 410)"),
+                   "was restored from a backup or moved here for good, start once with "
+                   "--storage-restored (all objects stay, old resource versions answer 410)"),
       lane.name);
 }
 
 absl::Status CheckTail(const StartFacts& facts, const LaneFacts& lane) {
   auto mark = facts.meta.backends.find(lane.name);
   if (mark == facts.meta.backends.end()) return absl::OkStatus();
-  const std::string remedy =
-      "; bring the newer database back, or accept the loss and start once with --restored "
-      "(old resource versions answer 410)";
+  constexpr char kRemedy[] =
+      "; put the right file back or restore a backup, or accept the loss and start once with "
+      "--storage-restored (old resource versions answer 410)";
   if (!mark->second.identity.empty() && mark->second.identity != lane.identity) {
     if (mark->second.confirmed == 0) return absl::OkStatus();
+    if (Untouched(lane)) {
+      return MakeStatus(
+          Code::kInvalid,
+          absl::StrCat(lane.place, " is new and empty, but there were writes up to revision ",
+                       mark->second.confirmed,
+                       ": the file was removed or emptied, or its disk is not mounted", kRemedy),
+          lane.name);
+    }
     return MakeStatus(
         Code::kInvalid,
-        absl::StrCat("this is another database than before: identity ", lane.identity,
-                     ", the metadata store remembers ", mark->second.identity,
-                     ", which had writes up to revision ", mark->second.confirmed, remedy),
+        absl::StrCat(lane.place, " is another database than before: it has the identity ",
+                     lane.identity, ", the metadata store remembers ", mark->second.identity,
+                     " with writes up to revision ", mark->second.confirmed, kRemedy),
         lane.name);
   }
   if (lane.lane.head < mark->second.confirmed) {
     return MakeStatus(
         Code::kInvalid,
-        absl::StrCat("the database ends at revision ", lane.lane.head,
+        absl::StrCat(lane.place, " ends at revision ", lane.lane.head,
                      ", but writes up to revision ", mark->second.confirmed,
-                     " were acknowledged: an older copy came back or its end is lost", remedy),
+                     " were acknowledged: it is an older copy, or its -wal file is lost", kRemedy),
         lane.name);
   }
   return absl::OkStatus();
@@ -85,7 +93,7 @@ StartPlan GoOn(const StartFacts& facts) {
 }  // namespace
 
 absl::StatusOr<StartPlan> PlanStart(const StartFacts& facts) {
-  if (facts.restored) return Jump(facts, "started with --restored");
+  if (facts.restored) return Jump(facts, "started with --storage-restored");
   const bool all_untouched = std::all_of(facts.lanes.begin(), facts.lanes.end(), Untouched);
   if (NeverOpened(facts.meta)) {
     if (!all_untouched) return Jump(facts, "the metadata store is new, the databases are not");

@@ -17,6 +17,7 @@ namespace storage {
 
 struct LaneFacts {
   std::string name;
+  std::string place;  // path of the database, for messages
   std::string identity;
   Lane lane;
   bool empty = true;    // no stored key

@@ -31,7 +31,7 @@ absl::StatusOr<RevisionSpan> SqliteRevisions(const std::string& path);
 
 // Makes a file of objects, which no server has open, what it was at rev: later
 // objects and events go, head becomes rev. Needs floor <= rev <= head. All or
-// nothing. Afterwards the file is an older copy: start it with --restored.
+// nothing. Afterwards the file is an older copy: start it with --storage-restored.
 absl::Status RewindSqlite(const std::string& path, int64_t rev);
 
 }  // namespace storage
