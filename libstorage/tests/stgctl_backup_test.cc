@@ -1,6 +1,7 @@
 // stgctl stats, backup and restore on a set of files: what they do, print and refuse.
 #include <gmock/gmock.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "tests/stgctl_set_testing.h"
@@ -149,6 +150,23 @@ TEST_F(StgctlBackup, RestoreOnAnotherMachine) {
   engine = MustOpen();
   ASSERT_NE(engine, nullptr);
   EXPECT_EQ(ReadEngine(engine.get()), before);
+}
+
+TEST_F(StgctlBackup, RestoreThroughASymbolicLink) {
+  {
+    auto engine = MustOpen();
+    Fill(engine.get());
+  }
+  MustBackup("b");
+  RemoveSet();
+  std::filesystem::create_directory(Path("disk"));
+  std::ofstream(Path("disk/pods.db")) << "";
+  std::filesystem::create_symlink("disk/pods.db", Path("pods.db"));
+  Ran ran = Restore("b");
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("pods.db")));
+  EXPECT_GT(std::filesystem::file_size(Path("disk/pods.db")), 0u);
+  EXPECT_NE(MustOpen(/*restored=*/true), nullptr);
 }
 
 TEST_F(StgctlBackup, Manifest) {

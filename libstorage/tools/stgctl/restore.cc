@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "src/backend/sqlite/backup.h"
 #include "src/backend/sqlite/lock.h"
+#include "src/engine/backends.h"
 #include "tools/stgctl/commands.h"
 #include "tools/stgctl/files.h"
 #include "tools/stgctl/manifest.h"
@@ -140,15 +141,16 @@ absl::Status Install(const Context& context, const std::string& directory,
   return absl::OkStatus();
 }
 
+// A file goes to where a symbolic link points, not in the place of the link.
 std::vector<Move> MovesOf(const Manifest& manifest, const Places& places) {
   std::vector<Move> moves;
   for (size_t i = 0; i < places.backends.size(); ++i) {
-    moves.push_back({&manifest.databases[i], places.backends[i].endpoint.path});
+    moves.push_back({&manifest.databases[i], RealPath(places.backends[i].endpoint.path)});
   }
   // A metadata store that is there knows later numbers than the copy: it stays.
   if (manifest.metadata.has_value() && places.metadata.endpoint.kind == EndpointKind::kSqlite &&
       !IsThere(places.metadata.endpoint.path)) {
-    moves.push_back({&*manifest.metadata, places.metadata.endpoint.path});
+    moves.push_back({&*manifest.metadata, RealPath(places.metadata.endpoint.path)});
   }
   return moves;
 }

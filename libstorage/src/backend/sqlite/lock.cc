@@ -1,9 +1,11 @@
 #include "src/backend/sqlite/lock.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <iterator>
@@ -67,12 +69,34 @@ std::string ReadText(int fd) {
   return text.empty() ? "unknown (the lock file is empty)" : text;
 }
 
+// The lock is on a name, so a file must have one: a symbolic link is followed, as
+// SQLite does it, and a second hard link is refused.
+absl::StatusOr<std::string> OneName(const Site& site) {
+  char* const found = realpath(site.path.c_str(), nullptr);
+  // What is not there yet (a restore makes it) has no other name either.
+  if (found == nullptr && errno == ENOENT) return site.path;
+  if (found == nullptr) return FromErrno(errno, "cannot find", site.path, site);
+  const std::string real(found);
+  free(found);
+  struct stat info {};
+  if (stat(real.c_str(), &info) == 0 && info.st_nlink > 1) {
+    return MakeStatus(Code::kInvalid,
+                      absl::StrCat(site.path, " has ", info.st_nlink,
+                                   " names (hard links), and another server could open it by the "
+                                   "other one; keep one name, or copy the file"),
+                      site.name);
+  }
+  return real;
+}
+
 }  // namespace
 
 std::string RedactForTest(std::string_view command_line) { return Redact(command_line); }
 
 absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Acquire(const Site& site) {
-  const std::string path = site.path + ".lock";
+  const absl::StatusOr<std::string> real = OneName(site);
+  if (!real.ok()) return real.status();
+  const std::string path = *real + ".lock";
   // 0600: the command line is the owner's business.
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return FromErrno(errno, "cannot open the lock file", path, site);

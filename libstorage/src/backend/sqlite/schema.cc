@@ -186,8 +186,12 @@ absl::Status CreateFile(const Site& site) {
     if (!made.ok()) return made;
   }
   struct stat info {};
-  if (stat(site.path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
-    return Refuse(site, "is no file; name a file");
+  const bool there = stat(site.path.c_str(), &info) == 0;
+  if (there && !S_ISREG(info.st_mode)) return Refuse(site, "is no file; name a file");
+  if (!there && lstat(site.path.c_str(), &info) == 0 && S_ISLNK(info.st_mode)) {
+    return Refuse(site,
+                  "is a symbolic link to a file that is not there; mount its disk, correct the "
+                  "link, or remove it");
   }
   const int fd = open(site.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) {
@@ -211,7 +215,9 @@ absl::Status CheckFile(Connection* connection, FileKind kind) {
   if (!found.ok()) return found.status();
   const Format& format = FormatOf(kind);
   const Site& site = connection->site();
-  if (found->empty()) return Refuse(site, "is empty: no server has used it yet");
+  if (found->empty()) {
+    return Refuse(site, "is empty: no server has used it yet; name the file of a server");
+  }
   const absl::Status legal = CheckFound(site, *found, format);
   if (!legal.ok()) return legal;
   if (found->version < format.version) {

@@ -1,5 +1,6 @@
 #include "src/backend/sqlite/sqlite_backend.h"
 
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -52,7 +53,26 @@ absl::Status SqliteBackend::OpenFile(bool read_only) {
   auto identity = ReadMeta(connection, "identity");
   if (!identity.ok()) return identity.status();
   identity_ = *std::move(identity);
+  if (read_only) return absl::OkStatus();
+  std::error_code error;  // SQLite keeps the log beside the file that a link points to
+  log_path_ = std::filesystem::canonical(site_.path, error).string() + "-wal";
+  const auto log = IdentifyFile(Site{site_.name, log_path_});
+  if (!log.ok()) log_path_.clear();
+  if (log.ok()) log_ = *log;
   return absl::OkStatus();
+}
+
+// SQLite does not look whether its log still has a name.
+absl::Status SqliteBackend::CheckLog() const {
+  if (log_path_.empty() || CheckSameFile(Site{site_.name, log_path_}, log_).ok()) {
+    return absl::OkStatus();
+  }
+  return MakeStatus(Code::kUnavailable,
+                    absl::StrCat(log_path_,
+                                 " was removed or replaced while it was open: a crash "
+                                 "would lose the last writes; stop the server with "
+                                 "SIGTERM, which saves them, and start it again"),
+                    site_.name);
 }
 
 absl::Status SqliteBackend::NotWritable() const {
@@ -91,6 +111,7 @@ absl::StatusOr<BackendStats> SqliteBackend::Stats() {
 absl::Status SqliteBackend::Ping() {
   const absl::Status same = CheckSameFile(site_, file_);
   if (!same.ok()) return same;
+  if (absl::Status log = CheckLog(); !log.ok()) return log;
   auto snapshot = SqliteSnapshot::Open(readers_.get(), nullptr);
   return snapshot.status();
 }

@@ -51,6 +51,7 @@ class SqliteBackend : public Backend {
  private:
   SqliteBackend(const SqliteOptions& options, const Settings& settings);
   absl::Status OpenFile(bool read_only);
+  absl::Status CheckLog() const;
   absl::Status NotWritable() const;
   absl::Status LaneOpen() const;
   absl::StatusOr<int64_t> DeleteRows(int64_t max_rows);
@@ -61,6 +62,8 @@ class SqliteBackend : public Backend {
   const Settings settings_;
   std::string identity_;
   FileIdentity file_;
+  std::string log_path_;  // "" = not looked at
+  FileIdentity log_;
   bool shortened_ = false;  // pages were given back since the last checkpoint; lane thread
   // Destroyed from the last: the writer closes after all readers, so that it
   // checkpoints and removes the log, and under the lock.
