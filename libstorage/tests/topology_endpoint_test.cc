@@ -129,6 +129,11 @@ TEST(TopologyEndpoint, Refused) {
        "the postgres endpoint has an option after \"?\" that libpq does "
        "not know; did you mean \"sslmode\"?"},
       {"sqlite://", "the sqlite endpoint names no file; write sqlite://./db/name.db?_journal=WAL"},
+      {"sqlite://./db/",
+       "the sqlite endpoint names no file; write sqlite://./db/name.db?_journal=WAL"},
+      {"sqlite://a.db-wal",
+       "the sqlite endpoint ends in \"-wal\", the name of a file that SQLite or libstorage keeps "
+       "beside a database; write sqlite://./db/name.db?_journal=WAL"},
       {"sqlite://:memory:",
        "\":memory:\" and \"file:\" are no places to keep objects in; write "
        "sqlite://./db/name.db?_journal=WAL"},

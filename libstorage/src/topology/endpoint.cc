@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "src/topology/diagnostics.h"
 #include "src/topology/endpoint_parts.h"
@@ -121,6 +122,15 @@ absl::Status ParseSqlite(std::string_view rest, Endpoint* endpoint) {
   if (endpoint->path[0] == ':' || endpoint->path.rfind("file:", 0) == 0) {
     return EndpointError(absl::StrCat(
         "\":memory:\" and \"file:\" are no places to keep objects in; write ", kSqliteForm));
+  }
+  // As a database these would be written over by the one whose files they are.
+  for (const char* suffix : {"-wal", "-shm", "-journal", ".lock"}) {
+    if (absl::EndsWith(endpoint->path, suffix)) {
+      return EndpointError(absl::StrCat("the sqlite endpoint ends in \"", suffix,
+                                        "\", the name of a file that SQLite or libstorage keeps "
+                                        "beside a database; write ",
+                                        kSqliteForm));
+    }
   }
   std::string options;
   if (question != std::string_view::npos) {
