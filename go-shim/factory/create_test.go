@@ -2,6 +2,7 @@ package factory
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -108,5 +109,65 @@ func TestCreate(t *testing.T) {
 			t.Errorf("got %v", event)
 		}
 		waitClosed(t)
+	}
+}
+
+// TestEndpointFromAFile: a password need not stand in an argument. Others must
+// not be able to read the file.
+func TestEndpointFromAFile(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "endpoint")
+	if err := os.WriteFile(file, []byte("sqlite://"+filepath.Join(dir, "default.db")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := config(StorageType, "multi://file://"+file)
+	stop := make(chan struct{})
+	if _, err := namedChecks(c, stop); err != nil {
+		t.Fatal(err)
+	}
+	close(stop)
+	waitClosed(t)
+	if _, err := os.Stat(filepath.Join(dir, "default.db")); err != nil {
+		t.Error(err)
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := namedChecks(c, nil); err == nil || !strings.Contains(err.Error(), "run: chmod 600 "+file) {
+		t.Errorf("a file that others may read: %v", err)
+	}
+}
+
+// TestStartErrors: what a wrong argument or file gives names the argument or the
+// place in the file, and what to write instead.
+func TestStartErrors(t *testing.T) {
+	dir := t.TempDir()
+	topology := filepath.Join(dir, "t.yaml")
+	if err := os.WriteFile(topology, []byte("backends:\n- name: pods\n  endpoint: sqlite://"+dir+"/a.db\n  prefix: {prefix: pods}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good := "multi://sqlite://" + dir + "/default.db"
+	for _, tc := range []struct {
+		name, endpoint string
+		options        Options
+		want           string
+	}{
+		{"no such topology", good, Options{TopologyConfig: dir + "/none.yaml"},
+			dir + "/none.yaml: cannot be read: No such file or directory; name a readable file with --topology-config or TOPOLOGY_CONFIG"},
+		{"default database", "multi://sqlit://x", Options{}, "--etcd-servers: the endpoint has an unknown scheme; did you mean sqlite://?"},
+		{"its option", good + "?_fast=1", Options{}, "--etcd-servers: sqlite option _fast=1 of " + dir + "/default.db: unknown option; remove it"},
+		{"metadata store", good, Options{MetadataStore: "sqlit://x"}, "--metadata-store: the endpoint has an unknown scheme; did you mean sqlite://?"},
+		{"metadata in the place of objects", good, Options{MetadataStore: "sqlite://" + dir + "/default.db"},
+			"--etcd-servers: the metadata store has the file " + dir + "/default.db too; give each a file of its own"},
+		{"a rule's file twice", "multi://sqlite://" + dir + "/a.db", Options{TopologyConfig: topology},
+			topology + ":2:3: rule \"pods\": the default database has the file " + dir + "/a.db too; give each a file of its own"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := config(StorageType, tc.endpoint)
+			c.BackendOptions = &tc.options
+			if _, err := namedChecks(c, nil); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got  %v\nwant %s", err, tc.want)
+			}
+		})
 	}
 }

@@ -116,10 +116,9 @@ func firstOf(a, b string) string {
 const multi = "multi://"
 
 // endpointOf is the default database: --etcd-servers splits at commas, which an
-// endpoint of several members has.
-func endpointOf(servers []string) string {
-	return strings.TrimPrefix(strings.Join(servers, ","), multi)
-}
+// endpoint of several members has. multi:// stays: only with it does the library
+// read an endpoint from a file.
+func endpointOf(servers []string) string { return strings.Join(servers, ",") }
 
 // native makes the engine's options of the settings.
 func (s settings) native() native.Options {

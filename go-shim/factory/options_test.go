@@ -47,9 +47,9 @@ func TestSettings(t *testing.T) {
 				s.topology, s.metadata, s.slowSQL, s.restored = "a.yaml", "sqlite://b", 100*time.Millisecond, true
 			}},
 		{name: "for ever", env: map[string]string{envHistory: "0"}, want: func(s *settings) { s.history = 0 }},
-		{name: "endpoint", servers: []string{"multi://sqlite://./x.db"}, want: func(s *settings) { s.endpoint = "sqlite://./x.db" }},
+		{name: "endpoint", servers: []string{"multi://sqlite://./x.db"}, want: func(s *settings) { s.endpoint = "multi://sqlite://./x.db" }},
 		{name: "split endpoint", servers: []string{"multi://http://a:2379", "http://b:2379", "http://c:2379"},
-			want: func(s *settings) { s.endpoint = "http://a:2379,http://b:2379,http://c:2379" }},
+			want: func(s *settings) { s.endpoint = "multi://http://a:2379,http://b:2379,http://c:2379" }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for name, value := range tc.env {
