@@ -107,6 +107,11 @@ void EngineImpl::Write(std::shared_ptr<WriteOp> op) {
                                " bytes as it is stored; the limit is ", options_.max_value_bytes,
                                ": split it, or keep its large part elsewhere"));
   }
+  // Here, because the database would refuse it only after revisions were taken.
+  if (!op->key.starts_with(entry->resource.key_prefix)) {
+    return refuse(Code::kInvalid, absl::StrCat("the key must begin with its resource's prefix ",
+                                               entry->resource.key_prefix));
+  }
   const bool delete_missing = op->verb == WriteOp::Verb::kDelete && op->expected == 0;
   if (op->expected < WriteOp::kAnyRevision || delete_missing) {
     return refuse(Code::kInvalid, absl::StrCat("expected revision ", op->expected));

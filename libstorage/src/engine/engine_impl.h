@@ -16,6 +16,7 @@
 #include "src/engine/executor.h"
 #include "src/engine/housekeeper.h"
 #include "src/engine/lane.h"
+#include "src/engine/merge.h"
 #include "src/engine/routes.h"
 #include "src/revision/epoch.h"
 #include "src/revision/sequencer.h"
@@ -100,6 +101,10 @@ class EngineImpl : public Engine {
                        const RowSink& sink, ReadHeader* header);
   absl::Status ListMerged(const std::vector<int>& lanes, const Range& range,
                           const ReadOptions& options, const RowSink& sink, ReadHeader* header);
+  // Snapshots of all lanes at header->revision. *overtaken: a compaction was faster.
+  absl::Status OpenMerged(const std::vector<int>& lanes, const Range& range,
+                          const ReadOptions& options, std::vector<ChunkedRows>* sources,
+                          bool* overtaken, ReadHeader* header);
 
   const EngineOptions options_;
   std::unique_ptr<Router> router_;

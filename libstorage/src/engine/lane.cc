@@ -65,6 +65,12 @@ void CommitLane::Submit(std::shared_ptr<WriteOp> op) {
   op->done(std::move(result));
 }
 
+void CommitLane::Show(int64_t rev) {
+  int64_t seen = shown_.load(std::memory_order_acquire);
+  while (rev > seen && !shown_.compare_exchange_weak(seen, rev, std::memory_order_acq_rel)) {
+  }
+}
+
 int64_t CommitLane::queued() const {
   MutexLock lock(&mu_);
   return static_cast<int64_t>(queue_.size());

@@ -40,6 +40,7 @@ struct LaneEnv {
   int64_t floor = 0;
   // Key prefix of a resource, for Mutation::collection; lives as long as the engine.
   std::function<std::string_view(ResourceId)> collection;
+  std::function<void()> failed;  // the lane became unhealthy: Heal() soon; may be null
 };
 
 struct LaneStats {
@@ -64,6 +65,10 @@ class CommitLane {
 
   int64_t head() const { return head_.load(std::memory_order_acquire); }
   int64_t floor() const { return floor_.load(std::memory_order_acquire); }
+  // Highest revision that a reader was shown before its batch was published:
+  // no later reader may be told less.
+  int64_t shown() const { return shown_.load(std::memory_order_acquire); }
+  void Show(int64_t rev);
   int64_t queued() const;
   // Earliest expiry that this lane wrote since the last call; 0 = none.
   int64_t TakeEarliestExpiry() { return earliest_expiry_ms_.exchange(0); }
@@ -86,6 +91,7 @@ class CommitLane {
   LaneStats stats_;
   std::atomic<int64_t> head_;
   std::atomic<int64_t> floor_;
+  std::atomic<int64_t> shown_{0};
   std::atomic<int64_t> earliest_expiry_ms_{0};
   LanePace pace_;        // lane thread only
   BatchWriter batches_;  // lane thread only

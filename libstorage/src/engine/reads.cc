@@ -1,6 +1,7 @@
 // Reads: which revision an answer carries, and what it waits for (protocol:
 // "Which number a reader gets", Resolve). No lock is held while sinks run.
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,8 @@ namespace {
 // Below the 3 s that the watch cache waits for a fresh revision.
 constexpr absl::Duration kResolve = absl::Milliseconds(2500);
 constexpr int64_t kMergeChunk = 500;
+// How often compactions may overtake a list over several databases.
+constexpr int kOvertakes = 16;
 
 absl::Status Compacted(int64_t rev, int64_t floor, const std::string& backend, ReadHeader* header) {
   header->floor = floor;
@@ -105,11 +108,15 @@ absl::Status EngineImpl::Get(ResourceId resource, std::string_view key, const Re
     const Range one{std::string(key), std::string(key) + '\0'};
     return ListOne(lane, one, options, sink, header);
   }
-  // Before the read: everything complete now is in what the read sees.
-  header->revision = sequencer_->Complete(lane);
+  // Before the read: everything complete or shown now is in what the read sees.
+  CommitLane& of = *parts_[lane].lane;
+  header->revision = std::max(sequencer_->Complete(lane), of.shown());
   return parts_[lane].backend->Get(key, [&](const Row& row) {
     header->rows = 1;
-    header->revision = std::max(header->revision, row.meta.mod_rev);
+    if (row.meta.mod_rev > header->revision) {
+      header->revision = row.meta.mod_rev;  // committed and not yet published
+      of.Show(header->revision);
+    }
     return sink(row);
   });
 }
@@ -134,12 +141,14 @@ absl::Status EngineImpl::ListOne(int lane, const Range& range, const ReadOptions
   if (!snapshot.ok()) return snapshot.status();
   const Lane& row = (*snapshot)->lane();
   header->revision = exact ? options.revision : std::max(row.head, complete);
+  if (row.head > complete) parts_[lane].lane->Show(row.head);
   if (exact && options.revision < row.floor) {
     return Compacted(options.revision, row.floor, parts_[lane].name, header);
   }
   const int64_t at = exact && options.revision < row.head ? options.revision : 0;
   Page page(sink, options.limit);
-  const int64_t ask = options.limit > 0 ? options.limit + 1 : 0;
+  const int64_t most = std::numeric_limits<int64_t>::max();
+  const int64_t ask = options.limit > 0 && options.limit < most ? options.limit + 1 : 0;
   absl::Status status =
       (*snapshot)->List(range, at, ask, [&](const Row& r) { return page.Add(r); });
   if (!status.ok()) return status;
@@ -154,29 +163,44 @@ absl::Status EngineImpl::ListOne(int lane, const Range& range, const ReadOptions
   return status;
 }
 
-// A list over several backends is taken at one revision that all of them have
-// decided; it is never partial.
-absl::Status EngineImpl::ListMerged(const std::vector<int>& lanes, const Range& range,
-                                    const ReadOptions& options, const RowSink& sink,
-                                    ReadHeader* header) {
+absl::Status EngineImpl::OpenMerged(const std::vector<int>& lanes, const Range& range,
+                                    const ReadOptions& options, std::vector<ChunkedRows>* sources,
+                                    bool* overtaken, ReadHeader* header) {
   const bool exact = options.exact && options.revision > 0;
   const int64_t rev = exact ? options.revision : sequencer_->Rev();
   if (absl::Status status = WaitFor(lanes, rev, header); !status.ok()) return status;
   header->revision = rev;
-  std::vector<ChunkedRows> sources;
-  const int64_t chunk = options.limit > 0 ? std::min(kMergeChunk, options.limit + 1) : kMergeChunk;
+  const bool small = options.limit > 0 && options.limit < kMergeChunk;
   for (int lane : lanes) {
     absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
     if (!snapshot.ok()) return snapshot.status();
     const Lane row = (*snapshot)->lane();
     // A compaction since rev was chosen can only raise the floor to a revision
     // that was current: reading again finds a newer one.
-    if (rev < row.floor) {
-      if (exact) return Compacted(rev, row.floor, parts_[lane].name, header);
-      return ListMerged(lanes, range, options, sink, header);
-    }
+    *overtaken = rev < row.floor;
+    if (*overtaken) return Compacted(rev, row.floor, parts_[lane].name, header);
     const int64_t at = rev < row.head ? rev : 0;
-    sources.emplace_back(std::move(*snapshot), range, at, chunk);
+    sources->emplace_back(std::move(*snapshot), range, at, small ? options.limit + 1 : kMergeChunk);
+  }
+  return absl::OkStatus();
+}
+
+// A list over several backends is taken at one revision that all of them have
+// decided; it is never partial.
+absl::Status EngineImpl::ListMerged(const std::vector<int>& lanes, const Range& range,
+                                    const ReadOptions& options, const RowSink& sink,
+                                    ReadHeader* header) {
+  const bool exact = options.exact && options.revision > 0;
+  std::vector<ChunkedRows> sources;
+  bool overtaken = true;
+  for (int left = kOvertakes; overtaken && left > 0; --left) {
+    overtaken = false;
+    sources.clear();
+    absl::Status status = OpenMerged(lanes, range, options, &sources, &overtaken, header);
+    if (!status.ok() && (exact || !overtaken)) return status;
+  }
+  if (overtaken) {
+    return MakeStatus(Code::kUnavailable, "compactions overtook the list again and again");
   }
   Page page(sink, options.limit);
   bool stopped = false;
@@ -219,7 +243,9 @@ absl::StatusOr<int64_t> EngineImpl::CurrentRevision(ResourceId resource) {
   const Entry* entry = Find(resource);
   if (entry == nullptr) return MakeStatus(Code::kInvalid, "unknown resource id");
   if (absl::Status status = Closed(); !status.ok()) return status;
-  if (entry->reach.size() == 1) return sequencer_->Complete(entry->reach[0]);
+  if (const int lane = entry->reach[0]; entry->reach.size() == 1) {
+    return std::max(sequencer_->Complete(lane), parts_[lane].lane->shown());
+  }
   ReadHeader header;
   const int64_t rev = sequencer_->Rev();
   if (absl::Status status = WaitFor(entry->reach, rev, &header); !status.ok()) return status;
