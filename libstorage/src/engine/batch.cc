@@ -17,6 +17,9 @@ int64_t RandomToken() {
          1;
 }
 
+// A thousand years: what is added to a clock must not overflow.
+constexpr int64_t kMaxTtlMs = int64_t{1000} * 366 * 24 * 3600 * 1000;
+
 bool Grows(const WriteOp& op) { return op.verb == WriteOp::Verb::kPut; }
 
 }  // namespace
@@ -50,7 +53,8 @@ void BatchWriter::Execute(Ops ops) {
 
 absl::Status BatchWriter::Settle() {
   if (void_to_ > 0) return Fence();
-  return lane_->env_.backend->BeginLane().status();
+  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = lane_->env_.backend->BeginLane();
+  return txn.ok() ? CheckLane((*txn)->lane()) : txn.status();
 }
 
 absl::Status BatchWriter::Try(Batch* batch) {
@@ -83,18 +87,31 @@ absl::Status BatchWriter::Open(Batch* batch) {
   if (!txn.ok()) return txn.status();
   batch->txn = std::move(*txn);
   const Lane& row = batch->txn->lane();
-  if (row.m_id != env.owner.m_id || row.epoch != env.owner.epoch || row.gen != env.owner.gen) {
-    return MakeStatus(Code::kUnavailable,
-                      absl::StrCat("another process took this database over (metadata store ",
-                                   row.m_id, ", epoch ", row.epoch, "); stop one of the two"),
-                      env.backend->name());
-  }
+  if (absl::Status status = CheckLane(row); !status.ok()) return status;
   batch->prev_head = row.head;
   std::vector<std::string_view> keys;
   keys.reserve(batch->ops.size());
   for (const std::shared_ptr<WriteOp>& op : batch->ops) keys.push_back(op->key);
   batch->current.resize(keys.size());
   return batch->txn->Read(keys, absl::MakeSpan(batch->current));
+}
+
+absl::Status BatchWriter::CheckLane(const Lane& row) const {
+  const LaneEnv& env = lane_->env_;
+  if (row.m_id != env.owner.m_id || row.epoch != env.owner.epoch || row.gen != env.owner.gen) {
+    return MakeStatus(Code::kUnavailable,
+                      absl::StrCat("another process took this database over (metadata store ",
+                                   row.m_id, ", epoch ", row.epoch, "); stop one of the two"),
+                      env.backend->name());
+  }
+  if (row.head >= lane_->head()) return absl::OkStatus();
+  // Not a crash to repair: acknowledged writes are gone (counterexample 2).
+  return MakeStatus(Code::kCorrupt,
+                    absl::StrCat("the database went back to revision ", row.head, ", but revision ",
+                                 lane_->head(),
+                                 " was committed: an older copy was put in its place; stop the "
+                                 "server and bring the newer file back"),
+                    env.backend->name());
 }
 
 absl::Status BatchWriter::WriteSurvivors(Batch* batch) {
@@ -116,7 +133,8 @@ absl::Status BatchWriter::WriteSurvivors(Batch* batch) {
     mutation.value = op.value.view();
     mutation.attrs = op.attrs;
     mutation.rev = rev++;
-    mutation.expire_at_ms = op.ttl_ms > 0 && Grows(op) ? now_ms + op.ttl_ms : 0;
+    mutation.expire_at_ms =
+        op.ttl_ms > 0 && Grows(op) ? now_ms + std::min(op.ttl_ms, kMaxTtlMs) : 0;
     batch->mutations.push_back(mutation);
   }
   if (absl::Status status = batch->txn->Apply(batch->mutations, batch->token); !status.ok()) {
@@ -160,21 +178,15 @@ absl::Status BatchWriter::Fence() {
   const LaneEnv& env = lane_->env_;
   absl::StatusOr<std::unique_ptr<LaneTxn>> txn = env.backend->BeginLane();
   if (!txn.ok()) return txn.status();
+  if (absl::Status status = CheckLane((*txn)->lane()); !status.ok()) return status;
   const int64_t prev_head = (*txn)->lane().head;
-  if (prev_head < lane_->head()) {
-    // Not a crash to repair: acknowledged writes are gone (counterexample 2).
-    return MakeStatus(Code::kCorrupt,
-                      absl::StrCat("the database went back to revision ", prev_head,
-                                   ", but revision ", lane_->head(),
-                                   " was committed: an older copy was put in its place; stop the "
-                                   "server and bring the newer file back"),
-                      env.backend->name());
-  }
   absl::Status status = (*txn)->Void(env.owner, void_to_);
   if (status.ok()) status = (*txn)->Commit();
   if (!status.ok()) return status;
   const int64_t head = std::max(prev_head, void_to_);
   void_to_ = 0;
+  // A batch had landed without being seen: what expires of it is looked up.
+  if (prev_head > lane_->head()) lane_->earliest_expiry_ms_.store(1);
   lane_->head_.store(head, std::memory_order_release);
   env.hub->Publish(env.number, prev_head, {}, head,
                    [&] { env.sequencer->Decide(env.number, head); });
@@ -248,12 +260,14 @@ void BatchWriter::Finish(Batch* batch) {
   if (!later.empty()) lane_->Requeue(std::move(later));
 }
 
-// One poisoned operation must not fail the others: they are tried again without it.
+// One poisoned operation must not fail the others: they are tried again without
+// it. An outage is nobody's fault, and a lane with undecided numbers holds
+// readers up: both get the janitor.
 void BatchWriter::AfterError(Ops ops, const absl::Status& status) {
   const Code code = CodeOf(status);
   const bool outage = code == Code::kUnavailable || code == Code::kOutcomeUnknown ||
-                      code == Code::kReadOnly || code == Code::kCorrupt;
-  if (outage) lane_->SetHealth(status);
+                      code == Code::kReadOnly || code == Code::kCorrupt || code == Code::kBusy;
+  if (outage || void_to_ > 0) lane_->SetHealth(status);
   if (outage || ops.size() == 1) return FailAll(ops, status);
   if (code != Code::kNoSpace) {
     for (std::shared_ptr<WriteOp>& op : ops) Execute({std::move(op)});

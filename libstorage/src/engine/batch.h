@@ -43,6 +43,8 @@ class BatchWriter {
 
   absl::Status Try(Batch* batch);
   absl::Status Open(Batch* batch);
+  // Is the lane, as locked, still ours and as new as what we acknowledged?
+  absl::Status CheckLane(const Lane& row) const;
   absl::Status WriteSurvivors(Batch* batch);
   absl::Status CommitAndResolve(Batch* batch);
   // Commits a void of everything taken up to void_to_.

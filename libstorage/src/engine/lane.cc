@@ -82,8 +82,14 @@ absl::Status CommitLane::Health() const {
 }
 
 void CommitLane::SetHealth(const absl::Status& status) {
-  MutexLock lock(&mu_);
-  if (health_ != status) health_ = status;
+  bool failed = false;
+  {
+    MutexLock lock(&mu_);
+    if (health_ == status) return;
+    failed = health_.ok();
+    health_ = status;
+  }
+  if (failed && env_.failed != nullptr) env_.failed();
 }
 
 absl::Status CommitLane::RaiseFloor(int64_t target) {
@@ -102,7 +108,11 @@ absl::Status CommitLane::DoRaiseFloor(int64_t target) {
   absl::StatusOr<std::unique_ptr<LaneTxn>> txn = env_.backend->BeginLane();
   if (!txn.ok()) return txn.status();
   const int64_t raised = std::min(target, (*txn)->lane().head);
-  if (raised <= (*txn)->lane().floor) return absl::OkStatus();
+  if (raised <= (*txn)->lane().floor) {
+    // Also after a commit whose reply was lost.
+    floor_.store((*txn)->lane().floor, std::memory_order_release);
+    return absl::OkStatus();
+  }
   absl::Status status = (*txn)->RaiseFloor(env_.owner, target);
   if (status.ok()) status = (*txn)->Commit();
   if (!status.ok()) return status;

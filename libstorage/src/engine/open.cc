@@ -188,9 +188,10 @@ void EngineImpl::StartThreads(const std::vector<Lane>& lanes, int64_t rev) {
   keep.history_bytes = options_.history_bytes;
   keep.resource_of = [this](std::string_view key) { return ResourceOf(key); };
   // Lanes take numbers as soon as they run: who refills them must be known first.
-  sequencer_->SetWanted([this] {
+  const auto poke = [this] {
     if (started_.load(std::memory_order_acquire)) housekeeper_->Poke();
-  });
+  };
+  sequencer_->SetWanted(poke);
   for (size_t i = 0; i < parts_.size(); ++i) {
     LaneEnv env;
     env.number = static_cast<int>(i);
@@ -205,6 +206,7 @@ void EngineImpl::StartThreads(const std::vector<Lane>& lanes, int64_t rev) {
       const Entry* entry = Find(id);
       return entry == nullptr ? std::string_view() : entry->resource.key_prefix;
     };
+    env.failed = poke;
     parts_[i].lane = std::make_unique<CommitLane>(std::move(env));
     const CompactSettings compact =
         parts_[i].rule == nullptr ? CompactSettings() : parts_[i].rule->compact;

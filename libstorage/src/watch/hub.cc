@@ -43,9 +43,9 @@ Hub::~Hub() { End(MakeStatus(Code::kCancelled, "the engine was closed")); }
 void Hub::Publish(int lane, int64_t prev_head, const std::vector<EventPtr>& events, int64_t last,
                   const std::function<void()>& decide) {
   Ring& ring = *shared_->rings[lane];
-  ring.Append(prev_head, events, last);
+  const bool gap = ring.Append(prev_head, events, last);
   decide();
-  for (const std::shared_ptr<Follower>& follower : ring.ToWake(events)) follower->Wake();
+  for (const std::shared_ptr<Follower>& follower : ring.ToWake(events, gap)) follower->Wake();
 }
 
 absl::StatusOr<std::unique_ptr<Watch>> Hub::Start(ResourceId resource, const Range& range,

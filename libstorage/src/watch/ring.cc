@@ -35,9 +35,10 @@ void Ring::Clear(int64_t head) {
   }
 }
 
-void Ring::Append(int64_t prev_head, absl::Span<const EventPtr> events, int64_t last) {
+bool Ring::Append(int64_t prev_head, absl::Span<const EventPtr> events, int64_t last) {
   MutexLock lock(&mu_);
-  if (prev_head != head_) Clear(prev_head);
+  const bool gap = prev_head != head_;
+  if (gap) Clear(prev_head);
   for (const EventPtr& event : events) {
     Get(event->resource).events.push_back(event);
     order_.push_back(event);
@@ -45,6 +46,7 @@ void Ring::Append(int64_t prev_head, absl::Span<const EventPtr> events, int64_t 
   }
   head_ = std::max(head_, last);
   Evict();
+  return gap;
 }
 
 void Ring::Evict() {
@@ -100,10 +102,16 @@ void Ring::Block(const std::shared_ptr<Follower>& follower) {
   blocked_.insert(follower);
 }
 
-std::vector<std::shared_ptr<Follower>> Ring::ToWake(absl::Span<const EventPtr> events) {
+std::vector<std::shared_ptr<Follower>> Ring::ToWake(absl::Span<const EventPtr> events, bool gap) {
   MutexLock lock(&mu_);
   std::vector<std::shared_ptr<Follower>> wake(blocked_.begin(), blocked_.end());
   blocked_.clear();
+  if (gap) {
+    for (const auto& [resource, collection] : collections_) {
+      wake.insert(wake.end(), collection->followers.begin(), collection->followers.end());
+    }
+    return wake;
+  }
   absl::flat_hash_map<ResourceId, std::vector<const Event*>> touched;
   for (const EventPtr& event : events) touched[event->resource].push_back(event.get());
   for (const auto& [resource, changes] : touched) {

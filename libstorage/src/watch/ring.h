@@ -33,8 +33,9 @@ class Ring {
 
   // Appends a committed batch. prev_head is the lane's head as read under the
   // lock: when it is not the ring's own, events are missing here, and the ring
-  // starts again at prev_head (counterexample 8). last becomes the head.
-  void Append(int64_t prev_head, absl::Span<const EventPtr> events, int64_t last);
+  // starts again at prev_head (counterexample 8). last becomes the head. True:
+  // there was such a gap, and every follower must look into the database.
+  bool Append(int64_t prev_head, absl::Span<const EventPtr> events, int64_t last);
 
   // Events of the resource in the range with after < rev <= upto, at most
   // max_events and about max_bytes. False = not covered: read the database.
@@ -46,8 +47,9 @@ class Ring {
   void Unfollow(ResourceId resource, Follower* follower);
   // The follower wants a wake when the lane gets further, event or not.
   void Block(const std::shared_ptr<Follower>& follower);
-  // Who must be woken for these events, and everybody blocked (which is then forgotten).
-  std::vector<std::shared_ptr<Follower>> ToWake(absl::Span<const EventPtr> events);
+  // Who must be woken for these events, after a gap all followers, and everybody
+  // blocked (which is then forgotten).
+  std::vector<std::shared_ptr<Follower>> ToWake(absl::Span<const EventPtr> events, bool gap);
 
   int64_t bytes() const;
   int64_t watches() const;

@@ -1,0 +1,225 @@
+// What happened to a batch whose COMMIT was not answered, and to its lane
+// afterwards (protocol: void, "Unknown outcome", counterexamples 2, 9 and 10).
+#include <algorithm>
+#include <atomic>
+#include <limits>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "tests/engine/harness.h"
+#include "tests/engine/hooks.h"
+
+namespace storage {
+namespace {
+
+const Range kPods{"/registry/pods/", "/registry/pods0"};
+const Range kNodes{"/registry/nodes/", "/registry/nodes0"};
+
+absl::Status Lost() { return MakeStatus(Code::kOutcomeUnknown, "the reply was lost"); }
+absl::Status Down() { return MakeStatus(Code::kUnavailable, "down"); }
+
+// The next commit of the backend lands, but its reply is lost; then the lane
+// cannot be locked as often as fences fail.
+Hook LandsUnseen(const std::string& backend, int fences) {
+  auto state = std::make_shared<std::pair<bool, int>>(false, fences);
+  return [=](const std::string& name, const std::string& call) -> absl::Status {
+    if (name != backend) return absl::OkStatus();
+    if (call == "committed" && !state->first) {
+      state->first = true;
+      return Lost();
+    }
+    return call == "begin" && state->first && state->second-- > 0 ? Down() : absl::OkStatus();
+  };
+}
+
+class Outcome : public ::testing::Test {
+ protected:
+  void Open(const std::string& topology = "") {
+    engine_ = OpenHooked(&hooks_, topology);
+    ASSERT_NE(engine_, nullptr);
+    pods_ = Register(*engine_, "pods");
+    nodes_ = Register(*engine_, "nodes");
+  }
+  Hooks hooks_;
+  std::unique_ptr<Engine> engine_;
+  ResourceId pods_ = 0;
+  ResourceId nodes_ = 0;
+};
+
+TEST_F(Outcome, TheTokenIsReadBehindACommittedVoid) {
+  Open();
+  std::vector<std::string> calls;
+  int commits = 0;
+  hooks_.Set([&](const std::string&, const std::string& call) {
+    if (call == "snapshot") return absl::OkStatus();  // housekeeping has some too
+    calls.push_back(call);
+    return call == "commit" && ++commits == 1 ? Lost() : absl::OkStatus();
+  });
+  const WriteResult result = Put(*engine_, pods_, "/registry/pods/x", "v", 0);
+  hooks_.Clear();
+  EXPECT_EQ(result.code, Code::kUnavailable) << "not committed, and known not to be";
+  EXPECT_EQ(calls, (std::vector<std::string>{"begin", "read", "apply", "guard", "commit", "begin",
+                                             "void", "commit", "committed", "token"}));
+  EXPECT_EQ(Put(*engine_, pods_, "/registry/pods/x", "v", 0).revision, 3) << "2 is void";
+}
+
+TEST_F(Outcome, WhatLandedIsAcknowledgedAndTold) {
+  Open();
+  Watcher watcher(*engine_, pods_, kPods, 1);
+  hooks_.Set(LandsUnseen("default", 0));
+  EXPECT_EQ(Put(*engine_, pods_, "/registry/pods/x", "v", 0).revision, 2);
+  std::vector<EventPtr> events = watcher.Events(1);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0]->rev, 2);
+}
+
+TEST_F(Outcome, WithoutAFenceItIsUnknownNeverAFailure) {
+  Open();
+  hooks_.Set(LandsUnseen("default", 1));
+  const WriteResult result = Put(*engine_, pods_, "/registry/pods/x", "v", 0);
+  EXPECT_EQ(result.code, Code::kOutcomeUnknown) << result.error;
+  hooks_.Clear();
+  EXPECT_EQ(Put(*engine_, pods_, "/registry/pods/x", "v", 0).code, Code::kExists);
+}
+
+// Nobody asks for the token again: the lane's healing must wake the watch.
+TEST_F(Outcome, WhatLandedUnseenIsToldWhenTheLaneHeals) {
+  Open();
+  std::atomic<int> woken{0};
+  auto watch = *engine_->StartWatch(pods_, kPods, 1, [&] { ++woken; });
+  EXPECT_TRUE(watch->Next(10, 1 << 20).events.empty());
+  woken = 0;
+  hooks_.Set(LandsUnseen("default", 1));
+  EXPECT_EQ(Put(*engine_, pods_, "/registry/pods/x", "v").code, Code::kOutcomeUnknown);
+  hooks_.Clear();
+  ASSERT_EQ(Put(*engine_, nodes_, "/registry/nodes/n", "v").code, Code::kOk);
+  EXPECT_EQ(woken, 1) << "a lost wake-up";
+}
+
+TEST_F(Outcome, WhatLandedUnseenExpiresToo) {
+  Open();
+  Watcher watcher(*engine_, pods_, kPods, 1);
+  hooks_.Set(LandsUnseen("default", 1));
+  auto op = MakePut(pods_, "/registry/pods/x", "v", 0);
+  op->ttl_ms = 50;
+  EXPECT_EQ(RunWrite(*engine_, op).code, Code::kOutcomeUnknown);
+  hooks_.Clear();
+  ASSERT_EQ(Put(*engine_, nodes_, "/registry/nodes/n", "v").code, Code::kOk);
+  std::vector<EventPtr> events = watcher.Events(2);
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[1]->kind, ChangeKind::kExpire);
+}
+
+// Readers of several databases wait for a lane with undecided numbers, and the
+// next write to it may come in an hour.
+TEST_F(Outcome, AStuckLaneHealsWithoutAWrite) {
+  for (const char* where : {"commit", "apply"}) {
+    Open(kThreeBackends);
+    const std::string fails = where;
+    int faults = 0;
+    hooks_.Set([&](const std::string& name, const std::string& call) -> absl::Status {
+      if (name != "a") return absl::OkStatus();
+      const bool first = faults == 0 && call == fails;
+      const bool fence = faults == 1 && call == "void";
+      if (!first && !fence) return absl::OkStatus();
+      ++faults;
+      return fails == "apply" ? MakeStatus(Code::kNoSpace, "full") : Lost();
+    });
+    EXPECT_NE(Put(*engine_, pods_, "/registry/pods/a1", "v").code, Code::kOk);
+    ReadHeader header;
+    absl::Status status;
+    ListAll(*engine_, pods_, kPods, {}, &header, &status);
+    EXPECT_TRUE(status.ok()) << where << ": " << status;
+    engine_.reset();
+    EXPECT_EQ(faults, 2);
+  }
+}
+
+TEST_F(Outcome, ALaneThatWentBackIsRefusedNotRepaired) {
+  for (const bool voiding : {false, true}) {
+    Open();
+    ASSERT_EQ(Put(*engine_, pods_, "/registry/pods/x", "1").revision, 2);
+    ASSERT_EQ(Put(*engine_, pods_, "/registry/pods/x", "2").revision, 3);
+    std::atomic<bool> older = !voiding;
+    hooks_.lane = [&](Lane* lane) { lane->head -= older ? 1 : 0; };
+    hooks_.Set([&](const std::string&, const std::string& call) {
+      if (!voiding || call != "commit" || older) return absl::OkStatus();
+      older = true;  // an older copy is put in place while the reply is lost
+      return Lost();
+    });
+    const WriteResult result = Put(*engine_, pods_, "/registry/pods/x", "3");
+    EXPECT_EQ(result.code, voiding ? Code::kOutcomeUnknown : Code::kCorrupt) << result.error;
+    EXPECT_NE(result.error.message().find("went back"), std::string::npos) << result.error;
+    hooks_.Clear();
+    EXPECT_EQ(Put(*engine_, pods_, "/registry/pods/x", "4").code, Code::kCorrupt);
+    engine_.reset();
+    hooks_.lane = nullptr;
+  }
+}
+
+// A lane that belongs to another process stays unhealthy, however often the
+// janitor comes round.
+TEST_F(Outcome, ATakenLaneStaysUnhealthyAndNamesTheOther) {
+  Open();
+  std::atomic<int> begins{0};
+  std::promise<void> healing;
+  hooks_.lane = [](Lane* lane) { lane->epoch = 7; };
+  hooks_.Set([&](const std::string&, const std::string& call) {
+    if (call == "begin" && ++begins == 2) healing.set_value();
+    return absl::OkStatus();
+  });
+  const WriteResult result = Put(*engine_, pods_, "/registry/pods/x", "v");
+  EXPECT_EQ(result.code, Code::kUnavailable);
+  EXPECT_NE(result.error.message().find("epoch 7"), std::string::npos) << result.error;
+  healing.get_future().wait();
+  engine_->Compact(1).IgnoreError();  // behind the janitor on the lane's thread
+  EXPECT_EQ(CodeOf(engine_->CheckBackend("default")), Code::kUnavailable);
+  engine_.reset();
+  hooks_.lane = nullptr;
+}
+
+// A database that another program holds makes each attempt wait for seconds:
+// the whole batch fails at once, not its writes one by one.
+TEST_F(Outcome, ABusyDatabaseFailsTheBatchOnce) {
+  Open();
+  std::promise<void> queued;
+  std::shared_future<void> go = queued.get_future().share();
+  std::atomic<int> begins{0};
+  hooks_.Set([&, go](const std::string&, const std::string& call) -> absl::Status {
+    if (call != "begin") return absl::OkStatus();
+    if (++begins == 1) go.wait();
+    return MakeStatus(Code::kBusy, "held by another program");
+  });
+  std::vector<std::future<Code>> codes;
+  for (int i = 0; i < 20; ++i) {
+    auto op = MakePut(pods_, absl::StrCat("/registry/pods/", i), "v", 0);
+    auto promise = std::make_shared<std::promise<Code>>();
+    codes.push_back(promise->get_future());
+    op->done = [promise](WriteResult&& result) { promise->set_value(result.code); };
+    engine_->Write(std::move(op));
+  }
+  queued.set_value();
+  for (std::future<Code>& code : codes) EXPECT_EQ(code.get(), Code::kBusy);
+  EXPECT_LE(begins, 5) << "two batches, and the janitor";
+  hooks_.Clear();
+  EXPECT_EQ(Put(*engine_, pods_, "/registry/pods/x", "v").code, Code::kOk);
+}
+
+TEST_F(Outcome, ATimeToLiveBeyondTheEndOfTimeNeverExpires) {
+  Open();
+  auto op = MakePut(pods_, "/registry/pods/x", "v", 0);
+  op->ttl_ms = std::numeric_limits<int64_t>::max();
+  ASSERT_EQ(RunWrite(*engine_, op).code, Code::kOk);
+  ReadHeader header;
+  int64_t expiry = -1;
+  auto sink = [&](const Row& row) {
+    expiry = row.meta.expire_at_ms;
+    return true;
+  };
+  ASSERT_TRUE(engine_->Get(pods_, "/registry/pods/x", {}, sink, &header).ok());
+  EXPECT_GT(expiry, absl::ToUnixMillis(absl::Now()));
+}
+
+}  // namespace
+}  // namespace storage
