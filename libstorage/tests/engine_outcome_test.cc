@@ -51,9 +51,12 @@ TEST_F(Outcome, TheTokenIsReadBehindACommittedVoid) {
   Open();
   std::vector<std::string> calls;
   int commits = 0;
+  std::atomic<bool> asked{false};
   hooks_.Set([&](const std::string&, const std::string& call) {
-    if (call == "snapshot") return absl::OkStatus();  // housekeeping has some too
+    // Housekeeping opens snapshots too, and the janitor comes after the error.
+    if (call == "snapshot" || asked) return absl::OkStatus();
     calls.push_back(call);
+    asked = call == "token";
     return call == "commit" && ++commits == 1 ? Lost() : absl::OkStatus();
   });
   const WriteResult result = Put(*engine_, pods_, "/registry/pods/x", "v", 0);

@@ -76,6 +76,7 @@ void WatchState::Wake() {
 void WatchState::RequestProgress() {
   {
     MutexLock lock(&mu_);
+    if (!end_.ok()) return;  // the engine may be gone
     progress_wanted_ = std::max(progress_wanted_, hub_->env.rev());
   }
   Wake();
@@ -95,6 +96,8 @@ WatchBatch WatchState::Next(int64_t max_events, int64_t max_bytes) {
     return batch;
   }
   dirty_ = false;
+  max_events = std::max<int64_t>(1, max_events);
+  max_bytes = std::max<int64_t>(1, max_bytes);
   // Read before the rings: every event at or below is in its ring by now.
   const int64_t limit = Limit();
   for (Part& part : parts_) Gather(part, limit, max_events, max_bytes);
@@ -153,7 +156,8 @@ void WatchState::Merge(int64_t max_events, WatchBatch* batch) {
 
 // Decides whether the caller waits, and what wakes it.
 void WatchState::Settle(int64_t limit, WatchBatch* batch) {
-  const bool all_delivered = bound_ >= limit;
+  // Above the limit is a watch that started in the future.
+  const bool all_delivered = bound_ == limit;
   if (progress_wanted_ > 0 && all_delivered && limit >= progress_wanted_) {
     batch->progress = bound_;
     progress_wanted_ = 0;
@@ -231,13 +235,10 @@ void WatchState::Load(size_t index) {
     Part& part = parts_[index];
     part.loading = false;
     if (!status.ok() && end_.ok()) end_ = status;
+    // The ring may have served them meanwhile.
+    while (!staged.empty() && staged.front()->rev <= part.cursor) staged.pop_front();
     part.staged = std::move(staged);
     part.staged_upto = upto;
-    if (status.ok() && upto == after) {
-      // Nothing above the cursor in the database: the ring began above it
-      // without an event between (a lane voided to its head).
-      part.staged_upto = after;
-    }
   }
   Wake();
 }
