@@ -1,8 +1,5 @@
 #include "src/api/read_pool.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -10,23 +7,6 @@
 
 namespace storage {
 namespace api {
-
-std::thread StartThread(const std::string& name, std::function<void()> body) {
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);  // inherited by the new thread
-  std::thread thread;
-  try {
-    thread = std::thread(std::move(body));
-  } catch (...) {
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    throw;
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_setname_np(thread.native_handle(), name.substr(0, 15).c_str());
-  return thread;
-}
 
 ReadPool::ReadPool(int threads, std::function<void(uint64_t)> run)
     : max_slow_(std::max(1, threads - 1)), run_(std::move(run)) {

@@ -13,12 +13,10 @@
 #include <vector>
 
 #include "src/base/mutex.h"
+#include "src/base/thread.h"
 
 namespace storage {
 namespace api {
-
-// A thread with a name and all signals blocked: signals belong to the host.
-std::thread StartThread(const std::string& name, std::function<void()> body);
 
 class ReadPool {
  public:

@@ -11,13 +11,16 @@
 
 #include "absl/base/thread_annotations.h"
 #include "src/base/mutex.h"
+#include "src/base/thread.h"
 
 namespace storage {
 
 class Executor {
  public:
   explicit Executor(int threads) {
-    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
+    for (int i = 0; i < threads; ++i) {
+      threads_.push_back(StartThread("stg-catch-up", [this] { Run(); }));
+    }
   }
   ~Executor() { Stop(); }
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "src/base/thread.h"
 
 namespace storage {
 namespace {
@@ -36,7 +37,7 @@ Housekeeper::Housekeeper(Env env) : env_(std::move(env)), states_(env_.lanes.siz
     states_[i].next_compact = now + CompactInterval(env_.lanes[i].compact);
     states_[i].next_size = now + kSizeEvery;
   }
-  thread_ = std::thread([this] { Run(); });
+  thread_ = StartThread("stg-housekeep", [this] { Run(); });
 }
 
 void Housekeeper::Stop() {

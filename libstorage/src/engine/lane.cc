@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "src/base/thread.h"
 
 namespace storage {
 namespace {
@@ -29,7 +30,7 @@ int64_t SteadyNowMs() {
 
 CommitLane::CommitLane(LaneEnv env)
     : env_(std::move(env)), head_(env_.head), floor_(env_.floor), pace_(kIdle), batches_(this) {
-  thread_ = std::thread([this] { Run(); });
+  thread_ = StartThread("stg-" + env_.backend->name(), [this] { Run(); });
 }
 
 CommitLane::~CommitLane() { Stop(); }
@@ -146,6 +147,7 @@ bool CommitLane::WaitForWork(Ops* ops, std::vector<std::function<void()>>* tasks
 }
 
 void CommitLane::Run() {
+  RaisePriorityOfThisThread();
   Ops ops;
   std::vector<std::function<void()>> tasks;
   while (WaitForWork(&ops, &tasks)) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "src/base/thread.h"
 
 namespace storage::sqlite {
 
@@ -24,7 +25,7 @@ void LogCopier::Start() {
   if (thread_.joinable()) {
     asked_.Signal();
   } else {
-    thread_ = std::thread([this] { Run(); });
+    thread_ = StartThread("stg-copy-" + site_->name, [this] { Run(); });
   }
 }
 
