@@ -163,7 +163,7 @@ absl::Status Writer::Commit() {
     return status;
   }
   ++commits_;
-  if (WantsCheckpoint(kWaitCaps * kCapFrames)) {
+  if (WantsCheckpoint((copier_.running() ? kWaitCaps : 2) * kCapFrames)) {
     const absl::Status copied = Checkpoint();
     if (!copied.ok()) Log(site(), LogLevel::kError, std::string(copied.message()));
   }
