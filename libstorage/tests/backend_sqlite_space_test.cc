@@ -59,6 +59,32 @@ TEST_F(SqliteSpaceTest, TheLogIsGrownWhenIdleAndDoesNotGrowForEver) {
   EXPECT_EQ(Count((*backend->OpenSnapshot()).get(), All()), "4000");
 }
 
+// A lane that is never idle: the log is copied beside it and starts over.
+TEST_F(SqliteSpaceTest, UnderLoadTheLogIsCopiedAndStartsOver) {
+  auto backend = MustOpen();
+  ASSERT_OK(Adopt(backend.get(), Us(), 0));
+  const std::string value(60000, 'v');
+  ASSERT_OK(Write(backend.get(), {storage::contract::Create("/a/1", value)}));
+  int64_t written = 0;
+  int times = 0;
+  for (int64_t before = 0; times < 3 && written < 2000 * kMiB; written += 60000) {
+    ASSERT_OK(Write(backend.get(), {Update("/a/1", value)}));
+    ASSERT_OK(backend->Maintain(false).status());
+    // The database gets longer only when the log is copied.
+    const int64_t now = FileSize("");
+    if (now > before + 4 * kMiB) {
+      before = now;
+      ++times;
+    }
+    ASSERT_LT(FileSize("-wal"), 66 * kMiB);
+  }
+  EXPECT_EQ(times, 3) << written;
+  EXPECT_LT(written, 400 * kMiB) << "the log is copied soon";
+  backend = nullptr;
+  backend = MustOpen();
+  EXPECT_EQ(List((*backend->OpenSnapshot()).get(), All()).size(), 1u);
+}
+
 TEST_F(SqliteSpaceTest, ASnapshotHoldsTheLogOnlyWhileItLives) {
   auto backend = MustOpen();
   ASSERT_OK(Adopt(backend.get(), Us(), 0));
