@@ -320,7 +320,7 @@ TEST(SqliteFullTest, AFailedWriteSpendsTheBallast) {
   ASSERT_OK(Adopt(backend.get(), Us(), 0));
   ASSERT_OK(Write(backend.get(), {Create("/a/1", "0")}));
   ASSERT_TRUE(std::filesystem::exists(dir.path() + "/.libstorage-ballast"));
-  vfs.plan = FaultPlan{FaultKind::kWriteTorn, 4, false, 0};
+  vfs.plan = FaultPlan{FaultKind::kWriteTorn, 1, false, 0};
   const absl::Status full = Write(backend.get(), {Create("/a/2", "0")});
   EXPECT_CODE(full, kOutcomeUnknown);
   EXPECT_EQ(CauseOf(full), Code::kNoSpace);
@@ -347,7 +347,7 @@ TEST_P(SqliteFaultTest, AcknowledgedIsThereAndTheRestIsAtomic) {
   plan.kind = std::get<0>(GetParam());
   plan.forever = std::get<1>(GetParam());
   const bool seldom = plan.kind > FaultKind::kWriteLate;
-  const int64_t stride = Env("STG_FAULT_STRIDE", seldom ? 2 : 11);
+  const int64_t stride = Env("STG_FAULT_STRIDE", seldom ? 2 : 4);
   const int64_t seed = Env("STG_FAULT_SEED", time(nullptr));
   plan.at = 1 + seed % stride;
   int64_t injected = 0;

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "absl/strings/str_cat.h"
+#include "src/backend/sqlite/log_vfs.h"
 
 namespace storage::sqlite {
 namespace {
@@ -45,7 +46,8 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Site* site, M
   // Debian's SQLite reads names that begin with "file:" as URIs.
   const std::string path = site->path.starts_with("file:") ? "./" + site->path : site->path;
   sqlite3* db = nullptr;
-  const int rc = sqlite3_open_v2(path.c_str(), &db, Flags(mode), nullptr);
+  const char* const vfs = mode == Mode::kCreate ? LogVfs() : nullptr;
+  const int rc = sqlite3_open_v2(path.c_str(), &db, Flags(mode), vfs);
   if (db == nullptr) return FromSqlite(rc, "opening", "out of memory", *site);
   std::unique_ptr<Connection> connection(new Connection(site, db));
   sqlite3_extended_result_codes(db, 1);

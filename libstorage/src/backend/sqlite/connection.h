@@ -20,7 +20,8 @@ namespace storage::sqlite {
 
 class Connection {
  public:
-  // kReadOnly never writes, not even a recovered log's checkpoint.
+  // kCreate is for the one that writes (LogVfs). kReadOnly never writes, not even
+  // a recovered log's checkpoint.
   enum class Mode { kCreate, kReadWrite, kReadOnly };
 
   // site outlives the connection. busy_ms: how long a statement waits for a

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "src/backend/sqlite/log_vfs.h"
 
 namespace storage::sqlite {
 namespace {
@@ -87,6 +88,7 @@ Writer::Writer(std::unique_ptr<Connection> connection, const Settings& settings,
       statements_(connection_.get()),
       copier_(&connection_->site(), settings, file) {
   sqlite3_wal_hook(connection_->db(), &Writer::OnCommit, this);
+  GatherLogWrites(connection_->db(), settings_.synchronous >= Synchronous::kFull);
 }
 
 absl::StatusOr<std::unique_ptr<Writer>> Writer::Open(const Site* site, const Settings& settings) {
@@ -173,7 +175,11 @@ absl::Status Writer::Commit() {
 absl::Status Writer::SetRelaxed(bool relaxed) {
   if (settings_.synchronous <= Synchronous::kNormal) return absl::OkStatus();
   const auto level = relaxed ? Synchronous::kNormal : settings_.synchronous;
-  return connection_->Exec(absl::StrCat("PRAGMA synchronous=", static_cast<int>(level)));
+  if (relaxed) GatherLogWrites(connection_->db(), false);
+  const absl::Status set =
+      connection_->Exec(absl::StrCat("PRAGMA synchronous=", static_cast<int>(level)));
+  if (set.ok() && !relaxed) GatherLogWrites(connection_->db(), true);
+  return set;
 }
 
 absl::Status Writer::CopyStep() {
