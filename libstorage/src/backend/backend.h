@@ -69,6 +69,10 @@ struct Mutation {
   std::string_view attrs;    // kCreate and kUpdate
   int64_t rev = 0;           // becomes mod_rev and, for kCreate, create_rev
   int64_t expire_at_ms = 0;  // kCreate and kUpdate; 0 = never
+  // What Read of the same transaction said of the object that is changed; 0 = not
+  // known, it is looked up.
+  int64_t old_create_rev = 0;
+  int64_t old_bytes = 0;  // length of its value
 };
 
 // A change as the undo log has it, with the value after it filled in.

@@ -135,6 +135,8 @@ absl::Status BatchWriter::WriteSurvivors(Batch* batch) {
     mutation.rev = rev++;
     mutation.expire_at_ms =
         op.ttl_ms > 0 && Grows(op) ? now_ms + std::min(op.ttl_ms, kMaxTtlMs) : 0;
+    mutation.old_create_rev = batch->current[i].meta.create_rev;
+    mutation.old_bytes = static_cast<int64_t>(batch->current[i].value.size());
     batch->mutations.push_back(mutation);
   }
   if (absl::Status status = batch->txn->Apply(batch->mutations, batch->token); !status.ok()) {

@@ -137,9 +137,9 @@ absl::Status SqliteLaneTxn::Create(const Mutation& m, KindDelta* delta) {
 
 // The old row goes into the undo log inside SQLite; only its size is seen here.
 absl::Status SqliteLaneTxn::Change(const Mutation& m, KindDelta* delta) {
-  int64_t create_rev = 0;
-  int64_t old_bytes = 0;
-  {
+  int64_t create_rev = m.old_create_rev;
+  int64_t old_bytes = m.old_bytes;
+  if (create_rev == 0) {
     Query find(&s_.find);
     find.BindBlob(1, m.key);
     if (find.Step()) {
@@ -157,6 +157,7 @@ absl::Status SqliteLaneTxn::Change(const Mutation& m, KindDelta* delta) {
   event.Bind(4, seq_).Bind(5, seq_bytes_).Bind(6, create_rev);
   const absl::Status logged = event.Run("moving an object into the undo log");
   if (!logged.ok()) return logged;
+  if (event.changes() != 1) return Misused("Apply: a change of an object that is not there");
   delta->bytes -= old_bytes;
   if (!Grows(m)) {
     delta->objects -= 1;
