@@ -100,5 +100,39 @@ TEST_F(Restart, ANewRuleForOtherKeysIsAccepted) {
   EXPECT_EQ(ListAll(*engine, pods, kPods, {}, &header).size(), 10u);
 }
 
+// Keys may have changed databases: old revisions are gone, objects are not.
+TEST_F(Restart, AChangedTopologyEndsTheHistoryOfBefore) {
+  Fill(10);
+  topology_ = absl::StrCat(topology_, "- endpoint: sqlite://", dir_,
+                           "/s.db\n  prefix: {name: s, prefix: secrets}\n");
+  auto engine = std::move(Open()).value();
+  const ResourceId pods = Register(*engine, "pods");
+  EXPECT_EQ(CodeOf(Watcher(*engine, pods, kPods, 5).status), Code::kCompacted);
+  EXPECT_TRUE(Watcher(*engine, pods, kPods, 11).status.ok()) << "the current one is good";
+}
+
+// A kind that the metadata store did not take down would not be looked for when
+// the topology changes.
+TEST_F(Restart, AKindIsOnlyRegisteredWhenItIsRemembered) {
+  topology_ = "";
+  {
+    auto engine = std::move(Open()).value();
+    Resource secrets;
+    secrets.resource = "secrets";
+    secrets.root = "/registry/";
+    secrets.key_prefix = "/registry/secrets/";
+    secrets.namespaced = true;
+    fs::rename(File("default.db.meta"), File("away"));
+    EXPECT_FALSE(engine->Register(secrets).ok());
+    fs::rename(File("away"), File("default.db.meta"));
+    const ResourceId id = Register(*engine, "secrets");
+    ASSERT_EQ(Put(*engine, id, "/registry/secrets/s", "v").code, Code::kOk);
+    ASSERT_TRUE(engine->Close().ok());
+  }
+  topology_ = absl::StrCat("backends:\n- endpoint: sqlite://", dir_,
+                           "/s.db\n  prefix: {name: s, prefix: secrets}\n");
+  EXPECT_EQ(CodeOf(Open().status()), Code::kInvalid) << "it would hide the secret";
+}
+
 }  // namespace
 }  // namespace storage

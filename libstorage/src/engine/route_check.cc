@@ -122,7 +122,9 @@ absl::Status EngineImpl::Remember(const Resource& resource) {
                   [&](const Resource& known) { return known.key_prefix == resource.key_prefix; });
   if (seen) return absl::OkStatus();
   routes_.resources.push_back(resource);
-  return metadata_->SetTopology(owner_.gen, routes_.ToJson());
+  absl::Status status = metadata_->SetTopology(owner_.gen, routes_.ToJson());
+  if (!status.ok()) routes_.resources.pop_back();
+  return status;
 }
 
 }  // namespace storage

@@ -27,6 +27,34 @@ StartPlan Jump(const StartFacts& facts, std::string reason) {
 
 bool Untouched(const LaneFacts& lane) { return lane.lane.head == 0 && lane.empty; }
 
+// A lane row of another store tells that there was one: it may have published
+// numbers that nothing ever committed.
+bool FirstStart(const StartFacts& facts) {
+  return std::all_of(facts.lanes.begin(), facts.lanes.end(), [&](const LaneFacts& lane) {
+    return Untouched(lane) && (lane.lane.m_id.empty() || lane.lane.m_id == facts.meta.m_id);
+  });
+}
+
+// Beyond what centuries of writing use up: damage, and no sum may overflow.
+constexpr int64_t kMostRevisions = int64_t{1} << 62;
+
+absl::Status Absurd(const std::string& where, int64_t rev, const std::string& backend) {
+  return MakeStatus(Code::kCorrupt,
+                    absl::StrCat(where, " claims the revision ", rev,
+                                 ", which cannot be: it is damaged; restore a backup"),
+                    backend);
+}
+
+absl::Status CheckNumbers(const StartFacts& facts) {
+  if (facts.meta.reserved > kMostRevisions) {
+    return Absurd("the metadata store", facts.meta.reserved, "metadata");
+  }
+  for (const LaneFacts& lane : facts.lanes) {
+    if (lane.lane.head > kMostRevisions) return Absurd(lane.place, lane.lane.head, lane.name);
+  }
+  return absl::OkStatus();
+}
+
 // The store was never opened: numbers are reserved only after every lane is fenced.
 bool NeverOpened(const MetaState& meta) { return !meta.existed || meta.reserved == 0; }
 
@@ -65,7 +93,9 @@ absl::Status CheckTail(const StartFacts& facts, const LaneFacts& lane) {
                      " with writes up to revision ", mark->second.confirmed, kRemedy),
         lane.name);
   }
-  if (lane.lane.head < mark->second.confirmed) {
+  // With relaxed durability an unclean end may lose the tail: a new epoch, below.
+  const bool may_lose = !lane.durable && !facts.meta.clean;
+  if (lane.lane.head < mark->second.confirmed && !may_lose) {
     return MakeStatus(
         Code::kInvalid,
         absl::StrCat(lane.place, " ends at revision ", lane.lane.head,
@@ -93,10 +123,10 @@ StartPlan GoOn(const StartFacts& facts) {
 }  // namespace
 
 absl::StatusOr<StartPlan> PlanStart(const StartFacts& facts) {
+  if (absl::Status status = CheckNumbers(facts); !status.ok()) return status;
   if (facts.restored) return Jump(facts, "started with --storage-restored");
-  const bool all_untouched = std::all_of(facts.lanes.begin(), facts.lanes.end(), Untouched);
   if (NeverOpened(facts.meta)) {
-    if (!all_untouched) return Jump(facts, "the metadata store is new, the databases are not");
+    if (!FirstStart(facts)) return Jump(facts, "the metadata store is new, the databases are not");
     StartPlan plan;
     plan.adopt_jump.assign(facts.lanes.size(), 0);
     return plan;
