@@ -50,7 +50,13 @@ go_format() {
   mapfile -t files < <(sources '*.go')
   ((${#files[@]} == 0)) || gofmt -l "${files[@]}"
 }
-go_vet() { (cd "$1" && go vet ./... 2>&1) || return 1; }
+# go-shim/factory compiles only against the patched apiserver: its suite vets it.
+go_vet() {
+  local packages
+  packages=$(cd "$1" && go list ./... | grep -v '/go-shim/factory$') || return 1
+  # shellcheck disable=SC2086 # one word a package
+  (cd "$1" && go vet $packages 2>&1) || return 1
+}
 shell_check() {
   local files
   mapfile -t files < <(shell_sources | sort -u)

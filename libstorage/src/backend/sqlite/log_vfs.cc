@@ -11,7 +11,7 @@ namespace storage::sqlite {
 namespace {
 
 constexpr char kName[] = "libstorage-log";
-constexpr int kGather = 0x53544c47;  // file control of our own; const bool*
+constexpr int kGather = 0x53544c47;      // file control of our own; const bool*
 constexpr int kBufferBytes = 127 << 10;  // the unix VFS writes less than 128 KiB at once
 
 // SQLite allocates it, zeroed or not, and calls no destructor.
