@@ -16,7 +16,7 @@ namespace storage {
 
 // Called on whatever thread makes the call. An error replaces the call; that of
 // "committed", which follows a commit, is a lost reply. Other calls: begin,
-// read, apply, guard, void, commit, snapshot, token.
+// read, apply, guard, void, commit, snapshot, list, token.
 using Hook = std::function<absl::Status(const std::string& backend, const std::string& call)>;
 
 class Hooks {
@@ -98,7 +98,8 @@ class HookedSnapshot : public Snapshot {
     return inner_->Get(key, rev, sink);
   }
   absl::Status List(const Range& range, int64_t rev, int64_t limit, const RowSink& sink) override {
-    return inner_->List(range, rev, limit, sink);
+    absl::Status status = hooks_->Call(name_, "list");
+    return status.ok() ? inner_->List(range, rev, limit, sink) : status;
   }
   absl::StatusOr<int64_t> Count(const Range& range, int64_t rev) override {
     return inner_->Count(range, rev);
