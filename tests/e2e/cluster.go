@@ -121,8 +121,12 @@ func (c *Cluster) apiFlags(port int, certs string) []string {
 
 // StartAPIServer returns when readyz is ok.
 func (c *Cluster) StartAPIServer(extraEnv ...string) (err error) {
+	return c.startAPIServer(nil, extraEnv)
+}
+
+func (c *Cluster) startAPIServer(extraFlags, extraEnv []string) (err error) {
 	env := append(c.Storage.Env(), extraEnv...)
-	flags := c.apiFlags(c.port, filepath.Join(c.Dir, "certs"))
+	flags := append(c.apiFlags(c.port, filepath.Join(c.Dir, "certs")), extraFlags...)
 	c.api, err = StartProcess(c.Dir, "kube-apiserver", env, c.Storage.APIServer(c.Out), flags...)
 	if err != nil {
 		return err

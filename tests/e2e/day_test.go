@@ -40,6 +40,7 @@ var evening = []step{
 	{"Metrics", stepMetrics},
 	{"SecondServerRefused", stepSecondServer},
 	{"ListsAcrossRestart", stepRestart},
+	{"BackupRestored", stepBackup},
 	{"ListsAcrossCompaction", stepCompaction},
 	{"ObjectsInTheirFiles", stepFiles},
 	{"SecretsInNoFile", stepCiphertext},

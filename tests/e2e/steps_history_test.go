@@ -58,14 +58,7 @@ func stepRestart(t *testing.T, c *Cluster) {
 	t.Logf("ready again after %.1f s", time.Since(began).Seconds())
 
 	after := shirtRevisions(t, c)
-	for name, revision := range before {
-		if after[name] != revision {
-			t.Errorf("shirt %s had resource version %s, now %q", name, revision, after[name])
-		}
-	}
-	if len(after) != len(before) {
-		t.Errorf("%d shirts, %d before", len(after), len(before))
-	}
+	sameRevisions(t, before, after)
 	rest := must[*unstructured.UnstructuredList](t)(shirts(c, shirtNamespace).List(ctx, metav1.ListOptions{Limit: shirtCount, Continue: page.GetContinue()}))
 	if len(page.Items)+len(rest.Items) != shirtCount || rest.GetResourceVersion() != page.GetResourceVersion() {
 		t.Errorf("the list that began before the restart has %d + %d shirts of revisions %s and %s", len(page.Items), len(rest.Items), page.GetResourceVersion(), rest.GetResourceVersion())

@@ -13,6 +13,11 @@ type Storage interface {
 	// to; the API server is then restarted with ShortHistory in its environment.
 	CompactTo(revision int64) (bool, error)
 	ShortHistory() []string
+	// Backup copies all objects while the API server runs; false: this storage has
+	// no tool for it. Restore puts the copy in the place of everything while the API
+	// server does not run; the flags are for its next start.
+	Backup(dir string) (bool, error)
+	Restore(dir string) (flags []string, err error)
 	// Checks names the health checks of side backends, and those that readyz needs.
 	Checks() (sides, central []string)
 	OneServer() bool   // a second API server must be refused

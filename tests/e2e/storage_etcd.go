@@ -104,3 +104,6 @@ func (s *stockEtcd) post(path string, request any) ([]byte, error) {
 	}
 	return text, err
 }
+
+func (s *stockEtcd) Backup(string) (bool, error)      { return false, nil }
+func (s *stockEtcd) Restore(string) ([]string, error) { return nil, nil }

@@ -12,7 +12,7 @@ import (
 
 // libstorage keeps its objects in SQLite files: the four policies of the users'
 // example and the default.
-type libstorage struct{ dir string }
+type libstorage struct{ dir, stgctl string }
 
 // topologyText has the policies, names and order of the users' example; only the
 // endpoints differ, and shirts are compacted as soon as their history is over.
@@ -38,7 +38,10 @@ const topologyText = `backends:
   compactInterval: 2s
 `
 
-func (s *libstorage) APIServer(out string) string { return filepath.Join(out, "bin", "kube-apiserver") }
+func (s *libstorage) APIServer(out string) string {
+	s.stgctl = filepath.Join(out, "../../release/libstorage/stgctl")
+	return filepath.Join(out, "bin", "kube-apiserver")
+}
 
 func (s *libstorage) Start(dir string) error {
 	s.dir = dir
@@ -53,6 +56,23 @@ func (s *libstorage) Env() []string                 { return nil }
 func (s *libstorage) Stop() error                   { return nil }
 func (s *libstorage) CompactTo(int64) (bool, error) { return false, nil }
 func (s *libstorage) ShortHistory() []string        { return []string{"REVISION_MAPPER_HISTORY=5s"} }
+
+func (s *libstorage) Backup(dir string) (bool, error) { return true, s.run("backup", dir) }
+
+func (s *libstorage) Restore(dir string) ([]string, error) {
+	return []string{"--storage-restored"}, s.run("restore", "--force", dir)
+}
+
+// run runs stgctl where the API server runs: endpoints are relative.
+func (s *libstorage) run(args ...string) error {
+	args = append(args, "--topology="+filepath.Join(s.dir, "topology.yaml"), "--default=multi://sqlite://./db/default.db")
+	cmd := exec.Command(s.stgctl, args...)
+	cmd.Dir = s.dir
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("stgctl %v: %w: %s", args, err, output)
+	}
+	return nil
+}
 
 func (s *libstorage) Checks() (sides, central []string) {
 	return []string{"storage-rbac", "storage-kube-system", "storage-pods", "storage-shirts"}, []string{"storage-default"}
