@@ -34,6 +34,11 @@ bool LogCopier::running() const {
   return state_ == State::kAsked;
 }
 
+void LogCopier::Wait() {
+  MutexLock lock(&mu_);
+  while (state_ == State::kAsked) done_.Wait(&mu_);
+}
+
 bool LogCopier::Take(Round* round) {
   MutexLock lock(&mu_);
   if (state_ != State::kDone) return false;
@@ -54,6 +59,7 @@ void LogCopier::Run() {
     if (state_ == State::kStop) return;
     round_ = std::move(round);
     state_ = State::kDone;
+    done_.SignalAll();
   }
 }
 

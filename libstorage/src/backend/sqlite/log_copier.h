@@ -34,6 +34,8 @@ class LogCopier {
   // Begins a round unless one runs or waits to be taken.
   void Start();
   bool running() const;
+  // Until no round runs.
+  void Wait();
   // The round that ended, once; false when there is none.
   bool Take(Round* round);
 
@@ -51,6 +53,7 @@ class LogCopier {
   std::unique_ptr<Connection> connection_;  // the thread's
   mutable Mutex mu_;
   CondVar asked_;
+  CondVar done_;
   State state_ ABSL_GUARDED_BY(mu_) = State::kIdle;
   Round round_ ABSL_GUARDED_BY(mu_);
   std::thread thread_;

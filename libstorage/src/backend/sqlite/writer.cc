@@ -203,7 +203,12 @@ absl::Status Writer::CopyStep() {
   return absl::OkStatus();
 }
 
+// Never beside the copier: SQLite before 3.51.3 can corrupt the file when one
+// checkpoint begins right after another has copied the whole log, and a commit
+// starts the log over meanwhile (sqlite.org/wal.html#walresetbug). The copier is
+// asked only while much is left to copy, and nobody else may end the log then.
 absl::Status Writer::Checkpoint() {
+  copier_.Wait();
   const bool wait = frames_ > kWaitCaps * kCapFrames;
   if (wait) sqlite3_busy_timeout(connection_->db(), kWaitMs);
   int frames = 0;
