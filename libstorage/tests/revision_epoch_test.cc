@@ -97,8 +97,8 @@ TEST(Epoch, ALostStoreBesideALaneRowIsANewEpoch) {
   StartFacts facts = Fresh();
   facts.lanes[0].lane.m_id = "lost";
   ExpectJump(facts, 0);
-  facts.lanes[0].lane.head = 7 * kStep;  // beyond what the clock says
-  ExpectJump(facts, 7 * kStep);
+  facts.lanes[0].lane.head = int64_t{1} << 50;  // beyond what the clock says
+  ExpectJump(facts, int64_t{1} << 50);
   facts = Fresh();
   facts.lanes[1].empty = false;
   ExpectJump(facts, 0);
@@ -109,6 +109,18 @@ TEST(Epoch, AStoreThatWasMadeAgainIsANewEpoch) {
   facts.meta = MetaState();
   facts.meta.m_id = "made again";
   ExpectJump(facts, 50);
+}
+
+TEST(Epoch, AJumpGoesAboveEverythingEverReserved) {
+  StartFacts facts = Used(true);
+  facts.meta.reserved = int64_t{1} << 50;
+  facts.restored = true;
+  ExpectJump(facts, int64_t{1} << 50);
+  facts.unix_seconds = 0;  // a clock that is not set
+  facts.meta.reserved = 100;
+  auto plan = PlanStart(facts);
+  ASSERT_TRUE(plan.ok());
+  EXPECT_EQ(plan->rev, 100 + kStep);
 }
 
 TEST(Epoch, ANormalStartChangesOnlyTheEpoch) {

@@ -105,6 +105,7 @@ TEST_F(SequencerTest, ConfirmedHeadsAreStoredOnceAndNeverFall) {
   sequencer_.Decide(1, 9);
   EXPECT_EQ(wanted, 1) << "the first that moved";
   ASSERT_TRUE(sequencer_.ReserveAhead(false).ok());
+  EXPECT_EQ(store_.marks["a"].confirmed, 9) << "a head that falls is no head";
   wanted = 0;
   sequencer_.Decide(0, 12);
   store_.fail = true;

@@ -25,23 +25,32 @@ class Hooks {
     MutexLock lock(&mu_);
     hook_ = std::make_shared<Hook>(std::move(hook));
   }
+  // Waits for calls that run, which may look at the test's variables. Not from a hook.
   void Clear() {
     MutexLock lock(&mu_);
     hook_ = nullptr;
+    while (running_ > 0) idle_.Wait(&mu_);
   }
   absl::Status Call(const std::string& backend, const std::string& call) {
     std::shared_ptr<Hook> hook;
     {
       MutexLock lock(&mu_);
+      if (hook_ == nullptr) return absl::OkStatus();
       hook = hook_;
+      ++running_;
     }
-    return hook == nullptr ? absl::OkStatus() : (*hook)(backend, call);
+    absl::Status status = (*hook)(backend, call);
+    MutexLock lock(&mu_);
+    if (--running_ == 0) idle_.SignalAll();
+    return status;
   }
   // What a lane transaction says its lane is, seen instead of the stored one.
   std::function<void(Lane*)> lane;
 
  private:
   Mutex mu_;
+  CondVar idle_;
+  int running_ ABSL_GUARDED_BY(mu_) = 0;
   std::shared_ptr<Hook> hook_ ABSL_GUARDED_BY(mu_);
 };
 
