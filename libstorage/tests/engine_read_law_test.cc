@@ -1,7 +1,7 @@
 // Which number a reader gets, at the moments between a commit and its
 // publication and beside compactions (protocol: "Which number a reader gets",
 // counterexamples 5, 6 and 7).
-#include <atomic>
+#include <future>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -77,6 +77,45 @@ TEST(ReadLaw, ANumberInFlightHoldsBackExactlyItsReaders) {
   ASSERT_EQ(events.size(), 2u);
   EXPECT_EQ(events[0]->rev, a);
   EXPECT_EQ(events[1]->rev, b);
+}
+
+TEST(ReadLaw, ANumberInFlightIsShownToNobody) {
+  Hooks hooks;
+  auto engine = OpenHooked(&hooks);
+  const ResourceId pods = Register(*engine, "pods");
+  std::vector<int64_t> seen;
+  hooks.Set([&](const std::string&, const std::string& call) {
+    if (call != "commit") return absl::OkStatus();
+    ReadHeader header;
+    ListAll(*engine, pods, kPods, {}, &header);
+    seen = {header.revision, GetRevision(*engine, pods, "/registry/pods/x"),
+            engine->CurrentRevision(pods).value_or(0)};
+    return absl::OkStatus();
+  });
+  const int64_t rev = Put(*engine, pods, "/registry/pods/x", "v", 0).revision;
+  hooks.Clear();
+  EXPECT_EQ(seen, std::vector<int64_t>(3, rev - 1));
+}
+
+// The list begins while one database has a number in flight; its revision is
+// above, so it must hold what that number becomes.
+TEST(ReadLaw, AListOverDatabasesWaitsForWhatIsInFlight) {
+  Hooks hooks;
+  auto engine = OpenHooked(&hooks, kThreeBackends);
+  const ResourceId pods = Register(*engine, "pods");
+  ReadHeader header;
+  std::future<Pairs> list;
+  hooks.Set([&](const std::string& name, const std::string& call) {
+    if (name != "a" || call != "commit") return absl::OkStatus();
+    list =
+        std::async(std::launch::async, [&] { return ListAll(*engine, pods, kPods, {}, &header); });
+    list.wait_for(std::chrono::milliseconds(50));  // time to do it wrong
+    return absl::OkStatus();
+  });
+  const int64_t rev = Put(*engine, pods, "/registry/pods/a1", "v").revision;
+  hooks.Clear();
+  EXPECT_EQ(list.get(), (Pairs{{"/registry/pods/a1", "v"}}));
+  EXPECT_EQ(header.revision, rev);
 }
 
 // Counterexample 7: the other database has never seen the revision.

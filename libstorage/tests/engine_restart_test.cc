@@ -1,6 +1,7 @@
 // Restarts of an engine on SQLite files: clean, killed, with the metadata store
 // lost, with an older copy of a database, with a changed topology. The killed
 // process is a forked child that ends without closing.
+#include "src/backend/sqlite/sqlite.h"
 #include "tests/engine/restart.h"
 
 namespace storage {
@@ -132,6 +133,39 @@ TEST_F(Restart, AKindIsOnlyRegisteredWhenItIsRemembered) {
   topology_ = absl::StrCat("backends:\n- endpoint: sqlite://", dir_,
                            "/s.db\n  prefix: {name: s, prefix: secrets}\n");
   EXPECT_EQ(CodeOf(Open().status()), Code::kInvalid) << "it would hide the secret";
+}
+
+// Also in a database that was quiet since: its head goes up, and its floor.
+TEST_F(Restart, AChangedTopologyEndsTheHistoryOfQuietDatabasesToo) {
+  topology_ = absl::StrCat("backends:\n- endpoint: sqlite://", dir_,
+                           "/s.db\n  prefix: {name: s, prefix: secrets}\n");
+  {
+    auto engine = std::move(Open()).value();
+    Put(*engine, Register(*engine, "secrets"), "/registry/secrets/s", "v");
+  }
+  Fill(10);
+  topology_ = absl::StrCat(topology_, "- endpoint: sqlite://", dir_,
+                           "/n.db\n  prefix: {name: n, prefix: nodes}\n");
+  auto engine = std::move(Open()).value();
+  const ResourceId secrets = Register(*engine, "secrets");
+  const Range range{"/registry/secrets/", "/registry/secrets0"};
+  EXPECT_EQ(CodeOf(Watcher(*engine, secrets, range, 5).status), Code::kCompacted);
+}
+
+// Whatever the process before had in flight can land no more.
+TEST_F(Restart, AnUncleanEndIsVoidedInEveryLane) {
+  Killed([](Engine& engine, ResourceId pods) { Put(engine, pods, "/registry/pods/a1", "v"); });
+  auto engine = std::move(Open()).value();
+  const int64_t rev = engine->CurrentRevision(Register(*engine, "pods")).value();
+  for (const char* name : {"a.db", "default.db"}) {
+    SqliteOptions options;
+    options.name = name;
+    options.path = File(name);
+    options.read_only = true;
+    auto backend = OpenSqliteBackend(options);
+    ASSERT_TRUE(backend.ok()) << backend.status();
+    EXPECT_EQ((*(*backend)->OpenSnapshot())->lane().head, rev) << name;
+  }
 }
 
 }  // namespace

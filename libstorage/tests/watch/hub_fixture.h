@@ -107,7 +107,7 @@ class HubFixture : public ::testing::Test {
   // Revisions up to where the watch waits; "p" marks are in progress_, the end in end_.
   std::vector<int64_t> Drain(Watch* watch, int64_t max_events = 100) {
     std::vector<int64_t> revs;
-    for (;;) {
+    for (int turns = 0; turns < 5000; ++turns) {
       WatchBatch batch = watch->Next(max_events, 1 << 20);
       for (const EventPtr& event : batch.events) revs.push_back(event->rev);
       if (batch.progress > 0) progress_.push_back(batch.progress);
@@ -116,6 +116,8 @@ class HubFixture : public ::testing::Test {
       if (tasks_.empty() && !batch.more) return revs;
       RunTasks();
     }
+    ADD_FAILURE() << "the watch never comes to rest";
+    return revs;
   }
 
   Hooks hooks_;
