@@ -120,7 +120,7 @@ TEST_F(Outcome, AStuckLaneHealsWithoutAWrite) {
   for (const char* where : {"commit", "apply"}) {
     Open(kThreeBackends);
     const std::string fails = where;
-    int faults = 0;
+    std::atomic<int> faults{0};  // housekeeping's snapshots come here too
     hooks_.Set([&](const std::string& name, const std::string& call) -> absl::Status {
       if (name != "a") return absl::OkStatus();
       const bool first = faults == 0 && call == fails;
