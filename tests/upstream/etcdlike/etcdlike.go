@@ -39,8 +39,7 @@ type Client struct {
 var names atomic.Int64
 
 // NewUnsecuredEtcd3TestClientServer opens a database: in SQLite, or in memory with
-// DATABASE=memory. (TestDelayedWatchDelivery wants 10 of 21 events in the hands of
-// the watch cache when the last write returns: memory is too fast for that.)
+// DATABASE=memory.
 func NewUnsecuredEtcd3TestClientServer(t testing.TB) (*EtcdTestServer, any) {
 	options := native.Options{DefaultEndpoint: "sqlite://" + filepath.Join(t.TempDir(), "default.db")}
 	if os.Getenv("DATABASE") == "memory" {
@@ -93,7 +92,7 @@ func New(c *KubernetesClient, codec runtime.Codec, newFunc, newListFunc func() r
 	if err != nil {
 		panic(err)
 	}
-	return s
+	return paced{s}
 }
 
 // NewDefaultLeaseManagerConfig is of no use to us.
