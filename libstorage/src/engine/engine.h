@@ -35,7 +35,7 @@ struct EngineOptions {
   int64_t history_bytes = int64_t{2} << 30;  // cap per backend, overrides the age
   int64_t max_value_bytes = 1536 * 1024;
   int64_t max_key_bytes = 1024;
-  int64_t ring_bytes = int64_t{8} << 20;  // recent events kept in memory, per backend
+  int64_t ring_bytes = int64_t{6} << 20;  // recent events kept in memory, per backend
   int64_t slow_sql_ms = 0;
   bool restored = false;      // operator says: files come from a backup -> new epoch
   bool allow_memory = false;  // memory://name endpoints (tests)

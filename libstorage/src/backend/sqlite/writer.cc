@@ -133,13 +133,41 @@ absl::Status Writer::Failed(absl::Status status) {
       CodeOf(status) == Code::kNoSpace || CauseOf(status) == Code::kNoSpace ||
       ((DriverCodeOf(status) & 0xff) == SQLITE_IOERR && (error == ENOSPC || error == EDQUOT));
   if (full) ballast_->Spend(site());
+  if (DriverCodeOf(status) == SQLITE_IOERR_FSYNC) sync_failed_ = true;
   return status;
+}
+
+// After a failed sync the kernel may have dropped what it could not write, and
+// says nothing of it at the next one: frames of housekeeping, which no commit has
+// synced yet, can be missing in the middle of the log, and recovery stops there.
+// They are still in memory: all is copied into the database and synced there, and
+// the log starts over.
+absl::Status Writer::AfterFailedSync() {
+  copier_.Wait();
+  sqlite3_busy_timeout(connection_->db(), kWaitMs);
+  const int rc = sqlite3_wal_checkpoint_v2(connection_->db(), "main", SQLITE_CHECKPOINT_RESTART,
+                                           nullptr, nullptr);
+  sqlite3_busy_timeout(connection_->db(), static_cast<int>(settings_.busy_ms));
+  if ((rc & 0xff) == SQLITE_BUSY) {
+    return MakeStatus(Code::kUnavailable,
+                      absl::StrCat("a sync of ", site().path,
+                                   "-wal failed, and readers keep the "
+                                   "log from starting over: nothing is written until it has"),
+                      site().name, rc);
+  }
+  const absl::Status copied = Failed(connection_->Error(rc, "copying the log after a failed sync"));
+  if (copied.ok()) sync_failed_ = false;
+  return copied;
 }
 
 absl::Status Writer::Begin() {
   if (connection_->in_transaction()) Rollback();
   const absl::Status same = CheckSameFile(site(), file_);
   if (!same.ok()) return same;
+  if (sync_failed_) {
+    const absl::Status mended = AfterFailedSync();
+    if (!mended.ok()) return mended;
+  }
   return Failed(Query(&statements_.begin).Run("beginning a transaction"));
 }
 

@@ -103,6 +103,7 @@ class Writer {
   Writer(std::unique_ptr<Connection> connection, const Settings& settings,
          const FileIdentity& file);
   absl::Status RememberSecureDelete();
+  absl::Status AfterFailedSync();
   static int OnCommit(void* self, struct sqlite3* db, const char* name, int frames);
 
   const std::unique_ptr<Connection> connection_;
@@ -117,6 +118,7 @@ class Writer {
   static constexpr int64_t kLookEvery = 64;
   int64_t commits_ = kLookEvery;  // since free pages were looked for
   bool grown_ = false;            // the log is as long as it should be, or cannot be
+  bool sync_failed_ = false;      // and what it left unsynced was not copied since
   int rounds_ = 0;                // of the copier since the last checkpoint of the lane
   LogCopier copier_;              // last: it ends before the connection closes
 };
