@@ -130,25 +130,18 @@ func TestDrainedServerCloses(t *testing.T) {
 	f := (*opened)[0]
 	f.slow = make(chan struct{})
 	close(first)
-	time.Sleep(20 * time.Millisecond)
+	eventually(t, "the first server has drained", func() bool { return e.servers == 1 })
 	engines.Lock()
-	closing := e.closing
+	closing := e.closing // set in the same step as servers, if at all
 	engines.Unlock()
 	if closing {
 		t.Fatal("closed while a server runs")
 	}
 	close(second)
+	// The last storage of the process is destroyed when the server has drained.
+	eventually(t, "the last server has drained", func() bool { return e.closing })
 	released := make(chan struct{})
 	go func() {
-		for { // the last storage of the process is destroyed when the server has drained
-			engines.Lock()
-			closing := e.closing
-			engines.Unlock()
-			if closing {
-				break
-			}
-			time.Sleep(time.Millisecond)
-		}
 		e.release()
 		close(released)
 	}()
@@ -215,24 +208,29 @@ func TestNamedChecks(t *testing.T) {
 		}
 	}
 	close(stop)
-	for !f.isClosed() {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "the store is closed", f.isClosed)
 	waitClosed(t)
 }
 
-// waitClosed waits until no engine is open.
-func waitClosed(t *testing.T) {
+// eventually waits for a condition on what engines guards.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
 	for range 5000 {
 		engines.Lock()
-		n := len(engines.m)
+		done := holds()
 		engines.Unlock()
-		if n == 0 {
+		if done {
 			return
 		}
 		time.Sleep(time.Millisecond)
 	}
-	t.Fatal("an engine stays open")
+	t.Fatalf("never: %s", what)
+}
+
+// waitClosed waits until no engine is open.
+func waitClosed(t *testing.T) {
+	t.Helper()
+	eventually(t, "all engines are closed", func() bool { return len(engines.m) == 0 })
 }
 
 func TestChecksAreThrottled(t *testing.T) {
