@@ -4,7 +4,7 @@
 // again: every acknowledged batch is there, every other one wholly or not at
 // all, and not at all when its error said so.
 //
-// STG_FAULT_STRIDE=1 runs every N; the default takes every 11th write and every
+// STG_FAULT_STRIDE=1 runs every N; the default takes every 4th write and every
 // 2nd of the rest, from an offset that STG_FAULT_SEED sets.
 #include <cstdlib>
 #include <ctime>
@@ -276,87 +276,6 @@ class Runner {
   bool fence_unknown_ = false;
   bool fence_first_ = false;
 };
-
-// An acknowledgement is durable, and costs one sync of the log in steady
-// state. Housekeeping syncs by itself only when it checkpoints, and what comes
-// after it is synced again.
-TEST(SqliteSyncTest, OneSyncPerCommit) {
-  const TempDir dir("/dev/shm");
-  FaultVfs vfs;
-  vfs.plan.kind = FaultKind::kSync;
-  SqliteOptions options;
-  options.name = "sqlite";
-  options.path = dir.path() + "/objects.db";
-  auto backend = *OpenSqliteBackend(options);
-  ASSERT_OK(Adopt(backend.get(), Us(), 0));
-  ASSERT_OK(Write(backend.get(), {Create("/a/1", "0")}));
-  const auto syncs = [&vfs](const auto& body) {
-    const int64_t before = vfs.plan.calls;
-    body();
-    return vfs.plan.calls - before;
-  };
-  for (int i = 0; i < 50; ++i) {
-    EXPECT_EQ(syncs([&] { ASSERT_OK(Write(backend.get(), {Update("/a/1", "x")})); }), 1);
-    if (i % 10 == 0) {
-      ASSERT_OK(RaiseFloor(backend.get(), i));
-      EXPECT_EQ(syncs([&] { EXPECT_TRUE(backend->DeleteHistory(5).ok()); }), 0);
-      EXPECT_EQ(syncs([&] { EXPECT_TRUE(backend->Maintain(true).ok()); }), 0);
-    }
-  }
-  EXPECT_EQ(syncs([&] { ASSERT_OK(Adopt(backend.get(), Us(), 0)); }), 1);
-  EXPECT_EQ(syncs([&] { ASSERT_OK(RaiseFloor(backend.get(), 1)); }), 1);
-}
-
-// The disk is full in the middle of a commit: the reserve goes, nothing of the
-// batch is there, creates wait, deletes go on.
-TEST(SqliteFullTest, AFailedWriteSpendsTheBallast) {
-  sqlite::Ballast::SetBytesForTest(1 << 20, 3600 * 1000);
-  const TempDir dir("/dev/shm");
-  FaultVfs vfs;
-  SqliteOptions options;
-  options.name = "sqlite";
-  options.path = dir.path() + "/objects.db";
-  auto backend = *OpenSqliteBackend(options);
-  ASSERT_OK(Adopt(backend.get(), Us(), 0));
-  ASSERT_OK(Write(backend.get(), {Create("/a/1", "0")}));
-  ASSERT_TRUE(std::filesystem::exists(dir.path() + "/.libstorage-ballast"));
-  vfs.plan = FaultPlan{FaultKind::kWriteTorn, 1, false, 0};
-  const absl::Status full = Write(backend.get(), {Create("/a/2", "0")});
-  EXPECT_CODE(full, kOutcomeUnknown);
-  EXPECT_EQ(CauseOf(full), Code::kNoSpace);
-  EXPECT_FALSE(std::filesystem::exists(dir.path() + "/.libstorage-ballast"));
-  EXPECT_CODE(Write(backend.get(), {Create("/a/2", "0")}), kNoSpace);
-  EXPECT_OK(Write(backend.get(), {Delete("/a/1")}));
-  EXPECT_EQ(Count((*backend->OpenSnapshot()).get(), All()), "0");
-  backend.reset();
-  options.path += ".meta";
-  auto store = *OpenSqliteMetadata(options);
-  ASSERT_OK(store->Start().status());
-  vfs.plan = FaultPlan{FaultKind::kWriteFull, 1, false, 0};
-  EXPECT_OK(store->Reserve(10, {})) << "tried again when the reserve is gone";
-}
-
-// What the kernel drops after a failed sync may lie before acknowledged commits:
-// none is acknowledged before the database itself holds everything.
-TEST(SqliteSyncTest, AfterAFailedSyncTheLogStartsOver) {
-  const TempDir dir("/dev/shm");
-  FaultVfs vfs;
-  SqliteOptions options;
-  options.name = "sqlite";
-  options.path = dir.path() + "/objects.db";
-  auto backend = *OpenSqliteBackend(options);
-  ASSERT_OK(Adopt(backend.get(), Us(), 0));
-  ASSERT_OK(Write(backend.get(), {Create("/a/1", "0"), Create("/a/2", "0")}));
-  vfs.plan = FaultPlan{FaultKind::kSync, 1, false, 0};
-  EXPECT_CODE(Write(backend.get(), {Create("/a/3", "0")}), kOutcomeUnknown);
-  ASSERT_OK(Write(backend.get(), {Update("/a/1", "1")}));
-  // The log up to here could be lost.
-  SqliteOptions copy = options;
-  copy.path = dir.path() + "/copy.db";
-  std::filesystem::copy_file(options.path, copy.path);
-  auto without_log = *OpenSqliteBackend(copy);
-  EXPECT_EQ(Count((*without_log->OpenSnapshot()).get(), All()), "2");
-}
 
 class SqliteFaultTest : public testing::TestWithParam<std::tuple<FaultKind, bool>> {};
 

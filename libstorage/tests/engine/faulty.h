@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "src/backend/backend.h"
+#include "tests/engine/wrapped.h"
 
 namespace storage {
 
@@ -81,35 +82,18 @@ class FaultyTxn : public LaneTxn {
   FaultPlan* const plan_;
 };
 
-class FaultyBackend : public Backend {
+class FaultyBackend : public WrappedBackend {
  public:
   FaultyBackend(std::unique_ptr<Backend> inner, FaultPlan* plan)
-      : inner_(std::move(inner)), plan_(plan) {}
-  const std::string& name() const override { return inner_->name(); }
-  const std::string& identity() const override { return inner_->identity(); }
-  bool fast_reads() const override { return inner_->fast_reads(); }
-  bool durable() const override { return inner_->durable(); }
+      : WrappedBackend(std::move(inner)), plan_(plan) {}
   absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLane() override {
     if (plan_->fault == Fault::kError && plan_->Hit()) return plan_->Status();
     auto txn = inner_->BeginLane();
     if (!txn.ok()) return txn.status();
     return std::unique_ptr<LaneTxn>(new FaultyTxn(std::move(*txn), plan_));
   }
-  absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot() override {
-    return inner_->OpenSnapshot();
-  }
-  absl::Status Get(std::string_view key, const RowSink& sink) override {
-    return inner_->Get(key, sink);
-  }
-  absl::StatusOr<int64_t> DeleteHistory(int64_t max_rows) override {
-    return inner_->DeleteHistory(max_rows);
-  }
-  absl::StatusOr<bool> Maintain(bool idle) override { return inner_->Maintain(idle); }
-  absl::StatusOr<BackendStats> Stats() override { return inner_->Stats(); }
-  absl::Status Ping() override { return inner_->Ping(); }
 
  private:
-  std::unique_ptr<Backend> inner_;
   FaultPlan* const plan_;
 };
 

@@ -11,6 +11,7 @@
 #include "src/backend/backend.h"
 #include "src/base/mutex.h"
 #include "src/engine/engine.h"
+#include "tests/engine/wrapped.h"
 
 namespace storage {
 
@@ -133,14 +134,10 @@ class HookedSnapshot : public Snapshot {
   Hooks* const hooks_;
 };
 
-class HookedBackend : public Backend {
+class HookedBackend : public WrappedBackend {
  public:
   HookedBackend(std::unique_ptr<Backend> inner, Hooks* hooks)
-      : inner_(std::move(inner)), hooks_(hooks) {}
-  const std::string& name() const override { return inner_->name(); }
-  const std::string& identity() const override { return inner_->identity(); }
-  bool fast_reads() const override { return inner_->fast_reads(); }
-  bool durable() const override { return inner_->durable(); }
+      : WrappedBackend(std::move(inner)), hooks_(hooks) {}
   absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLane() override {
     if (absl::Status status = hooks_->Call(name(), "begin"); !status.ok()) return status;
     auto txn = inner_->BeginLane();
@@ -153,18 +150,8 @@ class HookedBackend : public Backend {
     if (!snapshot.ok()) return snapshot.status();
     return std::unique_ptr<Snapshot>(new HookedSnapshot(*std::move(snapshot), name(), hooks_));
   }
-  absl::Status Get(std::string_view key, const RowSink& sink) override {
-    return inner_->Get(key, sink);
-  }
-  absl::StatusOr<int64_t> DeleteHistory(int64_t max_rows) override {
-    return inner_->DeleteHistory(max_rows);
-  }
-  absl::StatusOr<bool> Maintain(bool idle) override { return inner_->Maintain(idle); }
-  absl::StatusOr<BackendStats> Stats() override { return inner_->Stats(); }
-  absl::Status Ping() override { return inner_->Ping(); }
 
  private:
-  const std::unique_ptr<Backend> inner_;
   Hooks* const hooks_;
 };
 
