@@ -104,7 +104,7 @@ void ShmBarrier(sqlite3_file* f) {
 
 sqlite3_io_methods MakeMethods() {
   sqlite3_io_methods m = {};
-  m.iVersion = 3;
+  m.iVersion = 2;  // no memory-mapped reads: what is below may have none
   m.xClose = Close;
   m.xRead = Read;
   m.xWrite = Write;
@@ -127,12 +127,6 @@ sqlite3_io_methods MakeMethods() {
     return Do(f)->xShmLock(Real(f), offset, n, flags);
   };
   m.xShmUnmap = [](sqlite3_file* f, int remove) { return Do(f)->xShmUnmap(Real(f), remove); };
-  m.xFetch = [](sqlite3_file* f, sqlite3_int64 at, int size, void** out) {
-    return Do(f)->xFetch(Real(f), at, size, out);
-  };
-  m.xUnfetch = [](sqlite3_file* f, sqlite3_int64 at, void* page) {
-    return Do(f)->xUnfetch(Real(f), at, page);
-  };
   return m;
 }
 

@@ -143,11 +143,7 @@ absl::Status Writer::Failed(absl::Status status) {
 // They are still in memory: all is copied into the database and synced there, and
 // the log starts over.
 absl::Status Writer::AfterFailedSync() {
-  copier_.Wait();
-  sqlite3_busy_timeout(connection_->db(), kWaitMs);
-  const int rc = sqlite3_wal_checkpoint_v2(connection_->db(), "main", SQLITE_CHECKPOINT_RESTART,
-                                           nullptr, nullptr);
-  sqlite3_busy_timeout(connection_->db(), static_cast<int>(settings_.busy_ms));
+  const int rc = CopyLog(SQLITE_CHECKPOINT_RESTART);
   if ((rc & 0xff) == SQLITE_BUSY) {
     return MakeStatus(Code::kUnavailable,
                       absl::StrCat("a sync of ", site().path,
@@ -231,28 +227,32 @@ absl::Status Writer::CopyStep() {
   return absl::OkStatus();
 }
 
+absl::Status Writer::Checkpoint() {
+  const bool wait = frames_ > kWaitCaps * kCapFrames;
+  const int rc = CopyLog(wait ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE);
+  // What snapshots hold back is not tried again with every commit.
+  retry_at_ = frames_ + kCapFrames / 4;
+  if ((rc & 0xff) == SQLITE_BUSY) return absl::OkStatus();
+  return Failed(connection_->Error(rc, "checkpointing"));
+}
+
 // Never beside the copier: SQLite before 3.51.3 can corrupt the file when one
 // checkpoint begins right after another has copied the whole log, and a commit
 // starts the log over meanwhile (sqlite.org/wal.html#walresetbug). The copier is
 // asked only while much is left to copy, and nobody else may end the log then.
-absl::Status Writer::Checkpoint() {
+int Writer::CopyLog(int mode) {
   copier_.Wait();
-  const bool wait = frames_ > kWaitCaps * kCapFrames;
+  const bool wait = mode != SQLITE_CHECKPOINT_PASSIVE;
   if (wait) sqlite3_busy_timeout(connection_->db(), kWaitMs);
   int frames = 0;
   int copied = 0;
-  const int rc = sqlite3_wal_checkpoint_v2(
-      connection_->db(), "main", wait ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE,
-      &frames, &copied);
+  const int rc = sqlite3_wal_checkpoint_v2(connection_->db(), "main", mode, &frames, &copied);
   if (wait) sqlite3_busy_timeout(connection_->db(), static_cast<int>(settings_.busy_ms));
   if (frames >= 0 && copied >= 0) {
     frames_ = frames;
     copied_ = copied;
   }
-  // What snapshots hold back is not tried again with every commit.
-  retry_at_ = frames_ + kCapFrames / 4;
-  if ((rc & 0xff) == SQLITE_BUSY) return absl::OkStatus();
-  return Failed(connection_->Error(rc, "checkpointing"));
+  return rc;
 }
 
 // Zeros are no valid frames, so a reader or a recovery stops before them. The

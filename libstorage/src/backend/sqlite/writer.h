@@ -104,6 +104,8 @@ class Writer {
          const FileIdentity& file);
   absl::Status RememberSecureDelete();
   absl::Status AfterFailedSync();
+  // Result code of SQLite; counts what the log holds and what is copied.
+  int CopyLog(int mode);
   static int OnCommit(void* self, struct sqlite3* db, const char* name, int frames);
 
   const std::unique_ptr<Connection> connection_;
