@@ -73,18 +73,19 @@ TEST_F(SqliteNamesTest, ALockOfAnotherProgramIsReported) {
   EXPECT_OK(Adopt(backend.get(), Us(), 0));
 }
 
-// Writes go on into a file without a name, which a crash would lose.
-TEST_F(SqliteNamesTest, ARemovedLogIsReportedAndACleanEndSavesIt) {
+// SQLite would write on into a file without a name, which a crash would lose.
+TEST_F(SqliteNamesTest, ARemovedLogStopsWritesAndACleanEndSavesIt) {
   {
     auto backend = MustOpen();
     ASSERT_OK(Adopt(backend.get(), Us(), 0));
+    ASSERT_OK(Write(backend.get(), {Create("/a/1", "one")}));
     EXPECT_OK(backend->Ping());
     fs::remove(Options().path + "-wal");
     const absl::Status status = backend->Ping();
     EXPECT_CODE(status, kUnavailable);
     EXPECT_THAT(Message(status), AllOf(HasSubstr("objects.db-wal was removed or replaced"),
                                        HasSubstr("stop the server with SIGTERM")));
-    ASSERT_OK(Write(backend.get(), {Create("/a/1", "one")}));
+    EXPECT_CODE(Write(backend.get(), {Create("/a/2", "two")}), kUnavailable);
   }
   auto backend = MustOpen();
   EXPECT_OK(backend->Ping());

@@ -62,16 +62,18 @@ absl::Status SqliteBackend::OpenFile(bool read_only) {
   return absl::OkStatus();
 }
 
-// SQLite does not look whether its log still has a name.
+// SQLite does not look whether its log still has a name, and would acknowledge
+// what no restart finds.
 absl::Status SqliteBackend::CheckLog() const {
   if (log_path_.empty() || CheckSameFile(Site{site_.name, log_path_}, log_).ok()) {
     return absl::OkStatus();
   }
   return MakeStatus(Code::kUnavailable,
                     absl::StrCat(log_path_,
-                                 " was removed or replaced while it was open: a crash "
-                                 "would lose the last writes; stop the server with "
-                                 "SIGTERM, which saves them, and start it again"),
+                                 " was removed or replaced while it was open: nothing is "
+                                 "written any more, and a crash would lose the last writes; "
+                                 "stop the server with SIGTERM, which saves them, and start "
+                                 "it again"),
                     site_.name);
 }
 
@@ -85,6 +87,7 @@ absl::Status SqliteBackend::LaneOpen() const {
 
 absl::StatusOr<std::unique_ptr<LaneTxn>> SqliteBackend::BeginLane() {
   if (writer_ == nullptr) return NotWritable();
+  if (absl::Status log = CheckLog(); !log.ok()) return log;
   return SqliteLaneTxn::Begin(writer_.get());
 }
 
