@@ -48,7 +48,7 @@ make_binary() {
   say "$name: building"
   mkdir -p "$(dirname "$stampfile")" "$(dirname "$binary")"
   rm -f "$stampfile"
-  (cd "$dir" && go build "$@" -o "$binary.new" "$package") || die "$name does not build"
+  (cd "$dir" && go build -v "$@" -o "$binary.new" "$package") || die "$name does not build"
   mv "$binary.new" "$binary"
   printf '%s\n' "$stamp" >"$stampfile"
   say "$name: built in $((SECONDS - started)) s"

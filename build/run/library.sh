@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds libstorage.so in out/release, as `make library` does, without the tests.
+# Builds libstorage.so and stgctl in out/release, as `make library` does, without the tests.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 cmake --preset release
-exec cmake --build --preset release --target storage
+exec cmake --build --preset release --target storage stgctl

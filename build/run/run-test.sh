@@ -68,7 +68,7 @@ build() {
   "$root/build/kube/build.sh"
 }
 
-echo 1..15
+echo 1..16
 : >"$work/out"
 result 'builds' build
 refused 'a port that is none' 'is not a port' RUN_PORT=abc
@@ -81,6 +81,7 @@ result 'and the place is shown' grep -q 'bad.yaml.*colour' "$work/out"
 refused 'a flag that kube-apiserver does not know' 'kube-apiserver ended while it started' APISERVER_FLAGS=--colour=red
 result 'starts' start_run
 result 'and answers' kubectl create configmap kept --from-literal=a=b
+result 'and the topology can be asked' "$RUN_DIR/bin/stgctl" route "$here/topology.yaml" /registry/pods/default/web-0
 result 'keys are for the owner alone' test "$(stat -c %a "$RUN_DIR" "$RUN_DIR/kubeconfig" | paste -sd ' ')" = '700 600'
 refused 'a second run in the directory' "another make run holds $RUN_DIR"
 refused 'a second run on the port' "port $RUN_PORT is taken by kube-apiserver" "RUN_DIR=$work/other"

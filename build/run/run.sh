@@ -2,7 +2,7 @@
 # `make run`: builds what is missing and runs a control plane in the foreground.
 # Ctrl-C (or SIGTERM to the process in RUN_DIR/pid) stops it; the data stay.
 #
-# RUN_DIR=run     where everything of it is: data, keys, logs, kubeconfig, bin/kubectl
+# RUN_DIR=run     where everything of it is: data, keys, logs, kubeconfig, bin/kubectl, bin/stgctl
 # RUN_PORT=6443   the API server; controller-manager and scheduler take the next two
 # TOPOLOGY=FILE   another topology than build/run/topology.yaml; relative paths in it count from RUN_DIR
 # DEFAULT_DATABASE, METADATA_STORE   other endpoints than sqlite://./db/default.db and metadata.db
@@ -58,14 +58,17 @@ build_all() {
 install_binaries() {
   local file
   for file in "$kube_out"/bin/kube{-apiserver,-controller-manager,-scheduler,ctl} "$kube_out"/lib/*; do
-    local target=$run/${file#"$kube_out"/}
-    if [[ -L $file ]]; then
-      ln -sfn "$(readlink "$file")" "$target"
-    elif ! cmp -s "$file" "$target"; then
-      cp "$file" "$target.new"
-      mv "$target.new" "$target"
-    fi
+    install_file "$file" "$run/${file#"$kube_out"/}"
   done
+  [[ ${LIBSTORAGE_LIB:-} ]] || install_file "$root/out/release/libstorage/stgctl" "$run/bin/stgctl"
+}
+install_file() {
+  if [[ -L $1 ]]; then
+    ln -sfn "$(readlink "$1")" "$2"
+  elif ! cmp -s "$1" "$2"; then
+    cp "$1" "$2.new"
+    mv "$2.new" "$2"
+  fi
 }
 
 stopping='' ready=''
