@@ -69,6 +69,21 @@ TEST_F(SqliteSyncTest, AFailedWriteSpendsTheBallast) {
   EXPECT_OK(store->Reserve(10, {})) << "tried again when the reserve is gone";
 }
 
+// Upkeep need not be durable. When it cannot go back to full durability, the next
+// commit does, or is refused.
+TEST_F(SqliteSyncTest, RelaxedUpkeepEndsBeforeTheNextCommit) {
+  ASSERT_OK(Write(backend_.get(), {Create("/a/1", "0")}));
+  ASSERT_OK(Write(backend_.get(), {Update("/a/1", "1")}));
+  ASSERT_OK(RaiseFloor(backend_.get(), 2));
+  vfs_.plan = FaultPlan{FaultKind::kMemory, 1, false, 0};
+  EXPECT_FALSE(backend_->DeleteHistory(5).ok());
+  EXPECT_FALSE(Write(backend_.get(), {Update("/a/1", "2")}).ok());
+  sqlite3_hard_heap_limit64(0);
+  vfs_.plan = FaultPlan{FaultKind::kSync, 0, false, 0};
+  ASSERT_OK(Write(backend_.get(), {Update("/a/1", "3")}));
+  EXPECT_EQ(vfs_.plan.calls, 1);
+}
+
 // What the kernel drops after a failed sync may lie before acknowledged commits:
 // none is acknowledged before the database itself holds everything.
 TEST_F(SqliteSyncTest, AfterAFailedSyncTheLogStartsOver) {

@@ -177,7 +177,8 @@ class Backend {
   virtual const std::string& identity() const = 0;
   // True: point reads take microseconds and run on the caller's thread.
   virtual bool fast_reads() const = 0;
-  // False (relaxed synchronous setting): every unclean start is a new epoch.
+  // False (a relaxed synchronous setting, now or of the server before): every
+  // unclean start is a new epoch.
   virtual bool durable() const = 0;
 
   virtual absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLane() = 0;

@@ -20,9 +20,10 @@ enum class FaultKind {
   kSync,        // an error after everything was written
   kTruncate,
   kRead,
+  kMemory,  // the write succeeds; SQLite gets no memory until the limit is lifted
 };
 inline constexpr const char* kFaultNames[] = {
-    "write error", "write full", "write torn", "write late", "sync", "truncate", "read"};
+    "write error", "write full", "write torn", "write late", "sync", "truncate", "read", "memory"};
 
 struct FaultPlan {
   FaultKind kind = FaultKind::kWriteError;
@@ -94,6 +95,7 @@ class FaultVfs {
   static int Write(sqlite3_file* f, const void* data, int size, sqlite3_int64 offset) {
     FaultVfs* const self = Of(f)->owner;
     sqlite3_file* const real = RealFile(f);
+    if (self->Fails(self->plan.kind == FaultKind::kMemory)) sqlite3_hard_heap_limit64(1);
     if (!self->Fails(self->IsWrite())) return real->pMethods->xWrite(real, data, size, offset);
     if (self->plan.kind == FaultKind::kWriteLate) real->pMethods->xWrite(real, data, size, offset);
     if (self->plan.kind == FaultKind::kWriteTorn && size > 1) {

@@ -201,6 +201,8 @@ absl::Status SqliteLaneTxn::Adopt(const LaneOwner& owner, int64_t jump_to) {
   if (stage_ != Stage::kOpen) return Misused("Adopt stands alone in its transaction");
   const absl::Status legal = CheckJump(lane_, jump_to, writer_->site().name);
   if (!legal.ok()) return legal;
+  const absl::Status strict = writer_->EndRelaxed();
+  if (!strict.ok()) return strict;
   Query query(&s_.adopt);
   BindOwner(&query, lane_, owner);
   query.Bind(5, jump_to > 0 ? jump_to : lane_.head).Bind(6, jump_to > 0 ? jump_to : lane_.floor);

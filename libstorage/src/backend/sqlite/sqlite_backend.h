@@ -34,7 +34,7 @@ class SqliteBackend : public Backend {
   const std::string& name() const override { return site_.name; }
   const std::string& identity() const override { return identity_; }
   bool fast_reads() const override { return true; }
-  bool durable() const override { return settings_.synchronous >= Synchronous::kFull; }
+  bool durable() const override { return writer_ == nullptr || !writer_->was_relaxed; }
 
   absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLane() override;
   absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot() override;

@@ -25,6 +25,7 @@ constexpr int64_t kTailFrames = 128;
 constexpr int kRounds = 4;
 
 constexpr char kSecureDelete[] = "secure_delete";  // in the table meta
+constexpr char kRelaxed[] = "relaxed";             // in the table meta
 
 }  // namespace
 
@@ -101,7 +102,8 @@ absl::StatusOr<std::unique_ptr<Writer>> Writer::Open(const Site* site, const Set
   const auto file = IdentifyFile(*site);
   if (!file.ok()) return file.status();
   std::unique_ptr<Writer> writer(new Writer(*std::move(connection), settings, *file));
-  const absl::Status remembered = writer->RememberSecureDelete();
+  absl::Status remembered = writer->RememberSecureDelete();
+  if (remembered.ok()) remembered = writer->RememberRelaxed();
   if (!remembered.ok()) return remembered;
   return writer;
 }
@@ -116,6 +118,25 @@ absl::Status Writer::RememberSecureDelete() {
 absl::Status Writer::SecureDelete() {
   const absl::Status set = connection_->Exec("PRAGMA secure_delete=ON");
   return set.ok() ? WriteMeta(connection_.get(), kSecureDelete, "on") : set;
+}
+
+absl::Status Writer::RememberRelaxed() {
+  const auto remembered = ReadMeta(connection_.get(), kRelaxed);
+  if (!remembered.ok()) return remembered.status();
+  was_relaxed = !remembered->empty();
+  if (was_relaxed || settings_.synchronous >= Synchronous::kFull) return absl::OkStatus();
+  // On disk before anything that may be lost.
+  was_relaxed = true;
+  absl::Status status = connection_->Exec("PRAGMA synchronous=FULL");
+  if (status.ok()) status = WriteMeta(connection_.get(), kRelaxed, "on");
+  if (!status.ok()) return status;
+  return connection_->Exec(
+      absl::StrCat("PRAGMA synchronous=", static_cast<int>(settings_.synchronous)));
+}
+
+absl::Status Writer::EndRelaxed() {
+  if (!was_relaxed || settings_.synchronous < Synchronous::kFull) return absl::OkStatus();
+  return WriteMeta(connection_.get(), kRelaxed, "");
 }
 
 int Writer::OnCommit(void* self, sqlite3* db, const char* name, int frames) {
@@ -164,6 +185,10 @@ absl::Status Writer::Begin() {
     const absl::Status mended = AfterFailedSync();
     if (!mended.ok()) return mended;
   }
+  if (strict_due_) {
+    const absl::Status strict = SetRelaxed(false);
+    if (!strict.ok()) return strict;
+  }
   return Failed(Query(&statements_.begin).Run("beginning a transaction"));
 }
 
@@ -203,6 +228,7 @@ absl::Status Writer::SetRelaxed(bool relaxed) {
   const absl::Status set =
       connection_->Exec(absl::StrCat("PRAGMA synchronous=", static_cast<int>(level)));
   if (set.ok() && !relaxed) GatherLogWrites(connection_->db(), true);
+  strict_due_ = !relaxed && !set.ok();
   return set;
 }
 

@@ -92,8 +92,13 @@ class Writer {
   // before the encryption must not stay in free pages.
   absl::Status SecureDelete();
 
+  // Forgets, with the open transaction, that commits of an earlier server may be
+  // lost; the start that takes the lane has dealt with it.
+  absl::Status EndRelaxed();
+
   bool lane_open = false;
-  bool secure = false;  // SecureDelete was committed
+  bool was_relaxed = false;  // not every commit so far was synced
+  bool secure = false;       // SecureDelete was committed
 
   static constexpr int64_t kPageBytes = 4096;
   // Frames after which Maintain checkpoints: 16 MiB (docs/adr/0002).
@@ -103,6 +108,7 @@ class Writer {
   Writer(std::unique_ptr<Connection> connection, const Settings& settings,
          const FileIdentity& file);
   absl::Status RememberSecureDelete();
+  absl::Status RememberRelaxed();
   absl::Status AfterFailedSync();
   // Result code of SQLite; counts what the log holds and what is copied.
   int CopyLog(int mode);
@@ -121,6 +127,7 @@ class Writer {
   int64_t commits_ = kLookEvery;  // since free pages were looked for
   bool grown_ = false;            // the log is as long as it should be, or cannot be
   bool sync_failed_ = false;      // and what it left unsynced was not copied since
+  bool strict_due_ = false;       // commits are relaxed still, which they must not be
   int rounds_ = 0;                // of the copier since the last checkpoint of the lane
   LogCopier copier_;              // last: it ends before the connection closes
 };
