@@ -18,6 +18,34 @@ TEST_F(Restart, SecondProcessIsRefusedAndTheHolderNamed) {
                                      HasSubstr("stop it")));
 }
 
+// The lock files are a courtesy: without them the row of each lane keeps the
+// older server from writing.
+TEST_F(Restart, WithoutLockFilesTheOlderServerIsFencedOff) {
+  auto older = std::move(Open()).value();
+  const ResourceId pods = Register(*older, "pods");
+  const WriteResult first = Put(*older, pods, "/registry/pods/a", "older");
+  ASSERT_EQ(first.code, Code::kOk) << first.error;
+  for (const char* name : {"a.db", "default.db", "default.db.meta"}) {
+    ASSERT_TRUE(fs::remove(File(name) + ".lock")) << name;
+  }
+  auto newer = std::move(Open()).value();
+  Register(*newer, "pods");
+  const WriteResult second = Put(*newer, pods, "/registry/pods/a", "newer");
+  ASSERT_EQ(second.code, Code::kOk) << second.error;
+  EXPECT_GT(second.revision, first.revision);
+  for (const char* key : {"/registry/pods/a", "/registry/pods/d"}) {
+    const WriteResult refused = Put(*older, pods, key, "late");
+    EXPECT_EQ(refused.code, Code::kUnavailable) << key;
+    EXPECT_THAT(Message(refused.error), HasSubstr("another process took this database over"));
+  }
+  EXPECT_THAT(Message(older->Close()), HasSubstr("another process took " + File("default.db.meta") +
+                                                 " over (epoch 2, ours "
+                                                 "is 1); stop one of the two"));
+  ReadHeader header;
+  EXPECT_EQ(ListAll(*newer, pods, kPods, {}, &header), (Pairs{{"/registry/pods/a", "newer"}}));
+  ASSERT_TRUE(newer->Close().ok());
+}
+
 TEST_F(Restart, ADatabaseOfAnotherMetadataStoreIsRefusedUnlessRestored) {
   Fill(4);
   const std::string other = File("other");

@@ -1,7 +1,8 @@
 // MetadataStore: M of the revision protocol. It remembers who we are (m_id,
 // epoch), which revisions were handed out, what each backend confirmed, the
 // topology and when revisions happened. Every writing method is one durable
-// transaction, fully synced whatever the durability of the data.
+// transaction, fully synced whatever the durability of the data; UNAVAILABLE once
+// somebody else has called Start() on the same store.
 //
 // Threads: safe from any thread; calls are serialised inside.
 #ifndef LIBSTORAGE_SRC_BACKEND_METADATA_H_

@@ -49,6 +49,7 @@ class SqliteMetadata : public MetadataStore {
   absl::Status Write(const Body& body);
   template <typename Body>
   absl::Status WriteOnce(const Body& body);
+  absl::Status StillOurs();
   absl::Status PutMarks(const Marks& marks);
   absl::Status PutInt(const char* name, int64_t value);
 
@@ -60,6 +61,7 @@ class SqliteMetadata : public MetadataStore {
   std::unique_ptr<Connection> connection_;  // guarded by mutex_
   FileIdentity file_;
   MetaState found_;
+  int64_t epoch_ = 0;  // of Start(), 0 before; guarded by mutex_
 };
 
 absl::Status SqliteMetadata::OpenForWriting(const Settings& settings) {
@@ -150,10 +152,23 @@ absl::Status SqliteMetadata::WriteOnce(const Body& body) {
   absl::Status status = CheckSameFile(site_, file_);
   if (!status.ok()) return status;
   status = connection_->Exec("BEGIN IMMEDIATE");
+  if (status.ok()) status = StillOurs();
   if (status.ok()) status = body();
   if (status.ok()) status = connection_->Exec("COMMIT");
   if (connection_->in_transaction()) connection_->Exec("ROLLBACK").IgnoreError();
   return status;
+}
+
+// A server that was replaced while it was stopped, or whose lock file was removed,
+// must not lower what its successor reserved, nor call that one's end a clean one.
+absl::Status SqliteMetadata::StillOurs() {
+  if (epoch_ == 0) return absl::OkStatus();
+  const auto epoch = MetaInt("epoch");
+  if (!epoch.ok() || *epoch == epoch_) return epoch.status();
+  return MakeStatus(Code::kUnavailable,
+                    absl::StrCat("another process took ", site_.path, " over (epoch ", *epoch,
+                                 ", ours is ", epoch_, "); stop one of the two"),
+                    site_.name);
 }
 
 // A COMMIT without a verdict is an error here: whoever reserves hands nothing
@@ -200,6 +215,7 @@ absl::StatusOr<int64_t> SqliteMetadata::Start() {
     return put;
   });
   if (!status.ok()) return status;
+  epoch_ = epoch;
   return epoch;
 }
 
