@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -220,6 +221,9 @@ func (w *watcher) stream() error {
 			if !w.send(event) {
 				return nil
 			}
+			// The watch cache gives each of its clients room for ten events, and ends
+			// the watch of one that has none: they get their turns within a batch.
+			runtime.Gosched()
 		}
 		if err != nil { // nothing may overtake it
 			return err
