@@ -32,8 +32,9 @@ type afterList struct {
 	kv.Store
 	do func()
 
-	mu    sync.Mutex
-	lists int
+	mu     sync.Mutex
+	lists  int
+	counts int // lists that count what comes after them
 }
 
 func (a *afterList) List(ctx context.Context, r kv.ResourceID, start, end string, o kv.ReadOptions) (*kv.Result, error) {
@@ -41,6 +42,9 @@ func (a *afterList) List(ctx context.Context, r kv.ResourceID, start, end string
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.lists++
+	if o.WantRemaining {
+		a.counts++
+	}
 	if a.do != nil {
 		a.do()
 	}

@@ -36,6 +36,7 @@ type list struct {
 	lastKey   string // the last row that was looked at
 	more      bool   // there are rows after lastKey
 	remaining int64  // how many, -1 unknown
+	rest      int64  // rows from the next page on, -1 unknown
 	bad       unreadableList
 
 	pages              int
@@ -58,7 +59,7 @@ func (s *Store) GetList(ctx context.Context, key string, opts storage.ListOption
 		attribute.String("continue", opts.Predicate.Continue))
 	defer span.End(slowOperation)
 
-	l := &list{s: s, prefix: key, opts: opts, empty: selectsAll(&opts.Predicate), remaining: -1}
+	l := &list{s: s, prefix: key, opts: opts, empty: selectsAll(&opts.Predicate), remaining: -1, rest: -1}
 	if err := l.bind(listObj); err != nil {
 		return err
 	}
@@ -126,6 +127,9 @@ func (l *list) resolve() error {
 		return err
 	}
 	l.rev = rev
+	if continued && rev > 0 && l.empty {
+		l.rest = l.s.rests.find(place{l.prefix, l.from, rev})
+	}
 	l.minimum, err = l.s.minimumRevision(l.opts.ResourceVersion)
 	return err
 }
@@ -199,12 +203,14 @@ func (l *list) finish(listObj runtime.Object) error {
 	var remaining *int64
 	if l.more {
 		var err error
-		if token, err = storage.EncodeContinue(l.lastKey+"\x00", l.prefix, l.rev); err != nil {
+		next := l.lastKey + "\x00"
+		if token, err = storage.EncodeContinue(next, l.prefix, l.rev); err != nil {
 			return err
 		}
 		// Rows after the page are not matches of a selector: then nothing is said.
 		if l.empty && l.remaining >= 0 {
 			remaining = &l.remaining
+			l.s.rests.keep(place{l.prefix, next, l.rev}, l.remaining)
 		}
 	}
 	return l.s.versioner.UpdateList(listObj, uint64(l.rev), token, remaining)

@@ -141,6 +141,39 @@ func testPages(t *testing.T, s *Store, names []string, limit int64, node string)
 	}
 }
 
+// TestPagesCountOnce: the first page counts what comes after it, the others know,
+// also when there are writes in between. What was forgotten is counted again.
+func TestPagesCountOnce(t *testing.T) {
+	db := &afterList{Store: newDB(t)}
+	s := newTestStore(t, db)
+	names := manyPods(t, s, 95)
+	n := 0
+	db.do = func() {
+		n++
+		mustCreate(t, s, pod(fmt.Sprintf("z-%d", n)))
+		mustDelete(t, s, names[len(names)-n])
+	}
+	testPages(t, s, names, 10, "")
+	if db.counts != 1 {
+		t.Errorf("%d pages counted, want 1", db.counts)
+	}
+	db.do = nil
+	opts := all()
+	opts.Predicate.Limit = 10
+	opts.Predicate.Continue = mustList(t, s, opts).Continue
+	for i := range keepRests {
+		s.rests.keep(place{from: fmt.Sprint(i)}, 1)
+	}
+	before := db.counts
+	// 95 pods and 10 more, 10 gone, of which 20 are read.
+	if r := mustList(t, s, opts).RemainingItemCount; r == nil || *r != 75 {
+		t.Errorf("%v remain, want 75", r)
+	}
+	if db.counts != before+1 || len(s.rests.rows) != keepRests {
+		t.Errorf("%d counts and %d places, want %d and %d", db.counts-before, len(s.rests.rows), 1, keepRests)
+	}
+}
+
 // TestListFails at the first row that cannot be read, in key order.
 func TestListFails(t *testing.T) {
 	for _, node := range []string{"", "tenth"} {

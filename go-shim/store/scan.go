@@ -72,6 +72,10 @@ func (l *list) begin(result *kv.Result) error {
 	}
 	l.pages++
 	l.remaining = result.Remaining
+	if l.remaining < 0 && l.rest >= 0 {
+		l.remaining = l.rest - int64(len(result.KVs))
+	}
+	l.rest = l.remaining
 	if n := len(result.KVs); n > 0 {
 		l.from = string(result.KVs[n-1].Key) + "\x00"
 	}
@@ -98,12 +102,12 @@ func (l *list) nextPage(last request, got int) request {
 	}
 	next := request{rows: largePage}
 	if first {
-		next = request{rows: firstPage, count: l.empty} // to allocate once
+		next = request{rows: firstPage, count: l.empty && l.rest < 0} // to allocate once
 	}
 	if limit > 0 {
 		left := limit - int64(l.items.Len()+got)
 		next.rows = min(next.rows, left)
-		next.count = next.count || next.rows == left // for remainingItemCount
+		next.count = next.count || l.rest < 0 && next.rows == left // for remainingItemCount
 	}
 	return next
 }

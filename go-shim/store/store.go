@@ -86,6 +86,7 @@ type Store struct {
 
 	watches watchSet
 	decoded decodeCache
+	rests   rests
 	turns   turns
 }
 
