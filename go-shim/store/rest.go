@@ -2,7 +2,7 @@ package store
 
 import "sync"
 
-// keepRests is how many lists that are read page by page are remembered.
+// keepRests is how many pages that are to come are remembered.
 const keepRests = 256
 
 // place is where a page of a list begins. At one revision the rows from there on
@@ -17,8 +17,8 @@ type place struct {
 type rests struct {
 	mu     sync.Mutex
 	rows   map[place]int64
-	places [keepRests]place
-	next   int // in places
+	places []place // keepRests of them once a list was read in pages: most never are
+	next   int     // in places
 }
 
 // find returns the number of rows from a place on, -1 if it is not known.
@@ -38,7 +38,7 @@ func (r *rests) keep(p place, rows int64) {
 		return
 	}
 	if r.rows == nil {
-		r.rows = map[place]int64{}
+		r.rows, r.places = map[place]int64{}, make([]place, keepRests)
 	}
 	delete(r.rows, r.places[r.next])
 	r.rows[p], r.places[r.next] = rows, p
