@@ -66,10 +66,7 @@ absl::StatusOr<bool> SqliteBackend::GiveBack() {
       writer_->ballast().spent() ? 0 : std::max(upkeep.keep_free_pages, file_pages / 4);
   if (before <= keep) return false;
   absl::Status status = writer_->SetRelaxed(true);
-  if (status.ok()) {
-    status = writer_->Failed(writer_->connection().Exec("PRAGMA incremental_vacuum(" +
-                                                        std::to_string(upkeep.vacuum_pages) + ")"));
-  }
+  if (status.ok()) status = writer_->Vacuum(upkeep.vacuum_pages);
   const absl::Status strict = writer_->SetRelaxed(false);
   if (!status.ok()) return status;
   if (!strict.ok()) return strict;

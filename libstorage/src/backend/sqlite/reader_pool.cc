@@ -25,6 +25,7 @@ void RangeStatement::Bind(Query* query, const Range& range) {
 
 Reader::Reader(std::unique_ptr<Connection> c)
     : connection(std::move(c)),
+      keep(connection.get(), kSelectLane),
       lane(connection.get(), kSelectLane),
       get(connection.get(), OBJECT "WHERE key = ?1"),
       kinds(connection.get(), "SELECT collection, objects, bytes FROM kinds ORDER BY collection"),
@@ -79,22 +80,55 @@ absl::StatusOr<std::unique_ptr<Reader>> ReaderPool::OpenReader() const {
 }
 
 absl::StatusOr<ReaderPool::Lease> ReaderPool::Acquire() {
+  std::unique_ptr<Reader> reader;
   {
     MutexLock lock(&mutex_);
     if (!idle_.empty()) {
-      Lease lease(this, std::move(idle_.back()));
+      reader = std::move(idle_.back());
       idle_.pop_back();
-      return lease;
     }
   }
-  auto reader = OpenReader();
-  if (!reader.ok()) return reader.status();
-  return Lease(this, *std::move(reader));
+  if (reader != nullptr) {
+    Refresh(reader.get());
+    return Lease(this, std::move(reader));
+  }
+  auto opened = OpenReader();
+  if (!opened.ok()) return opened.status();
+  return Lease(this, *std::move(opened));
+}
+
+// The version is read before the transaction begins: one that began in version v,
+// or later, is the latest as long as the version is v.
+void ReaderPool::Refresh(Reader* reader) const {
+  const uint64_t version = version_.load(std::memory_order_acquire);
+  const bool again = reader->version == version && version % 2 == 0;
+  if (!again) reader->kept.reset();
+  reader->version = version;
+  // Another process may write a file that is only inspected here.
+  if (!again || reader->kept.has_value() || read_only_) return;
+  reader->kept.emplace(&reader->keep);
+  if (!reader->kept->Step()) reader->kept.reset();  // the lease's own statement says why
 }
 
 void ReaderPool::Release(std::unique_ptr<Reader> reader) {
   MutexLock lock(&mutex_);
+  if (reader->version != version_.load(std::memory_order_acquire)) reader->kept.reset();
   if (idle_.size() < kMaxIdle) idle_.push_back(std::move(reader));
+}
+
+void ReaderPool::BeginChange() {
+  version_.fetch_add(1, std::memory_order_acq_rel);
+  MutexLock lock(&mutex_);
+  for (const std::unique_ptr<Reader>& reader : idle_) reader->kept.reset();
+}
+
+void ReaderPool::EndChange() { version_.fetch_add(1, std::memory_order_acq_rel); }
+
+int ReaderPool::KeptForTest() const {
+  MutexLock lock(&mutex_);
+  int kept = 0;
+  for (const std::unique_ptr<Reader>& reader : idle_) kept += reader->kept.has_value() ? 1 : 0;
+  return kept;
 }
 
 }  // namespace storage::sqlite

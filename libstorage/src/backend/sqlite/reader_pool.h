@@ -1,11 +1,18 @@
 // Connections that only read. Each belongs to one thread from Acquire to the
 // end of its lease, with its statements prepared.
+//
+// A read transaction costs SQLite two system calls under a lock that all
+// connections of the file share, more than reading an object does. So a reader
+// that is used again while nothing was written keeps its transaction: this process
+// is the only writer, and tells the pool before and after it changes the file.
 // Threads: ReaderPool any; a Reader one at a time.
 #ifndef LIBSTORAGE_SRC_BACKEND_SQLITE_READER_POOL_H_
 #define LIBSTORAGE_SRC_BACKEND_SQLITE_READER_POOL_H_
 
-#include <functional>
+#include <atomic>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,9 +42,14 @@ struct Reader {
   explicit Reader(std::unique_ptr<Connection> c);
 
   const std::unique_ptr<Connection> connection;
-  Statement lane, get, kinds, object_at_event, next_event, older, undone, gone;
+  Statement keep, lane, get, kinds, object_at_event, next_event, older, undone, gone;
   Statement token, expired, next_expiry, first_event, last_event, last_debt, free_pages;
   RangeStatement list, list_old, list_gone, count, count_old, count_gone, events;
+
+  // The pool's: a read transaction that outlives leases, and the state of the
+  // file (ReaderPool::version_) that it, or the last lease, was begun in.
+  std::optional<Query> kept;
+  uint64_t version = 0;
 };
 
 class ReaderPool {
@@ -68,14 +80,26 @@ class ReaderPool {
 
   const Site& site() const { return *site_; }
 
+  // Around everything that changes the file or copies its log; not nested, one
+  // thread. Begin lets go of what idle readers keep, so that they never hold the
+  // log back; a read that begins after End sees the change.
+  void BeginChange();
+  void EndChange();
+  // Idle readers that keep a transaction.
+  int KeptForTest() const;
+
  private:
   void Release(std::unique_ptr<Reader> reader);
   absl::StatusOr<std::unique_ptr<Reader>> OpenReader() const;
+  // Keeps or lets go of the reader's transaction at the begin of a lease.
+  void Refresh(Reader* reader) const;
 
   const Site* const site_;
   const Settings settings_;
   const bool read_only_;
-  Mutex mutex_;
+  // Odd while the file is being changed.
+  std::atomic<uint64_t> version_{2};
+  mutable Mutex mutex_;
   // The warmest last.
   std::vector<std::unique_ptr<Reader>> idle_ ABSL_GUARDED_BY(mutex_);
 };

@@ -30,6 +30,10 @@ absl::StatusOr<std::unique_ptr<SqliteBackend>> SqliteBackend::Open(const SqliteO
   return backend;
 }
 
+SqliteBackend::~SqliteBackend() {
+  if (writer_ != nullptr) writer_->SetReaders(nullptr);
+}
+
 absl::Status SqliteBackend::OpenFile(bool read_only) {
   if (!read_only) {
     const absl::Status created = CreateFile(site_);
@@ -42,6 +46,7 @@ absl::Status SqliteBackend::OpenFile(bool read_only) {
     writer_ = *std::move(writer);
   }
   readers_ = std::make_unique<ReaderPool>(&site_, settings_, read_only);
+  if (writer_ != nullptr) writer_->SetReaders(readers_.get());
   const auto file = IdentifyFile(site_);
   if (!file.ok()) return file.status();
   file_ = *file;

@@ -30,6 +30,7 @@ struct Upkeep {
 class SqliteBackend : public Backend {
  public:
   static absl::StatusOr<std::unique_ptr<SqliteBackend>> Open(const SqliteOptions& options);
+  ~SqliteBackend() override;
 
   const std::string& name() const override { return site_.name; }
   const std::string& identity() const override { return identity_; }
@@ -47,6 +48,7 @@ class SqliteBackend : public Backend {
   static void SetUpkeepForTest(const Upkeep& upkeep);
   // "query_only=.. wal_autocheckpoint=.." of the writer and of one reader.
   absl::StatusOr<std::vector<std::string>> PragmasForTest();
+  int KeptForTest() const { return readers_->KeptForTest(); }
 
  private:
   SqliteBackend(const SqliteOptions& options, const Settings& settings);

@@ -177,6 +177,18 @@ absl::Status Writer::AfterFailedSync() {
   return copied;
 }
 
+bool Writer::Changing(bool on) {
+  const bool before = changing_;
+  changing_ = on;
+  if (readers_ == nullptr || on == before) return before;
+  if (on) {
+    readers_->BeginChange();
+  } else {
+    readers_->EndChange();
+  }
+  return before;
+}
+
 absl::Status Writer::Begin() {
   if (connection_->in_transaction()) Rollback();
   const absl::Status same = CheckSameFile(site(), file_);
@@ -189,7 +201,10 @@ absl::Status Writer::Begin() {
     const absl::Status strict = SetRelaxed(false);
     if (!strict.ok()) return strict;
   }
-  return Failed(Query(&statements_.begin).Run("beginning a transaction"));
+  Changing(true);
+  const absl::Status begun = Failed(Query(&statements_.begin).Run("beginning a transaction"));
+  if (!begun.ok()) Changing(false);
+  return begun;
 }
 
 void Writer::Rollback() {
@@ -197,6 +212,7 @@ void Writer::Rollback() {
   if (connection_->in_transaction()) {
     Query(&statements_.rollback).Run("rolling back").IgnoreError();
   }
+  Changing(false);
 }
 
 absl::Status Writer::Commit() {
@@ -213,6 +229,7 @@ absl::Status Writer::Commit() {
     Rollback();
     return status;
   }
+  Changing(false);
   ++commits_;
   if (WantsCheckpoint((copier_.running() ? kWaitCaps : 2) * kCapFrames)) {
     const absl::Status copied = Checkpoint();
@@ -268,17 +285,27 @@ absl::Status Writer::Checkpoint() {
 // asked only while much is left to copy, and nobody else may end the log then.
 int Writer::CopyLog(int mode) {
   copier_.Wait();
+  const bool before = Changing(true);
   const bool wait = mode != SQLITE_CHECKPOINT_PASSIVE;
   if (wait) sqlite3_busy_timeout(connection_->db(), kWaitMs);
   int frames = 0;
   int copied = 0;
   const int rc = sqlite3_wal_checkpoint_v2(connection_->db(), "main", mode, &frames, &copied);
   if (wait) sqlite3_busy_timeout(connection_->db(), static_cast<int>(settings_.busy_ms));
+  Changing(before);
   if (frames >= 0 && copied >= 0) {
     frames_ = frames;
     copied_ = copied;
   }
   return rc;
+}
+
+absl::Status Writer::Vacuum(int64_t pages) {
+  Changing(true);
+  const absl::Status status =
+      Failed(connection_->Exec(absl::StrCat("PRAGMA incremental_vacuum(", pages, ")")));
+  Changing(false);
+  return status;
 }
 
 // Zeros are no valid frames, so a reader or a recovery stops before them. The

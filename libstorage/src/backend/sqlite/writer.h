@@ -15,6 +15,7 @@
 #include "src/backend/sqlite/file.h"
 #include "src/backend/sqlite/log_copier.h"
 #include "src/backend/sqlite/options.h"
+#include "src/backend/sqlite/reader_pool.h"
 #include "src/backend/sqlite/schema.h"
 #include "src/base/mutex.h"
 
@@ -76,9 +77,15 @@ class Writer {
   // The log is longer than it should be: it starts over once all is copied.
   bool too_long() const { return frames_ > kCapFrames; }
 
+  // Gives at most so many free pages back to the file system.
+  absl::Status Vacuum(int64_t pages);
+
   // Grows the log by one step of zeros while it is shorter than the cap;
   // true = more to do. Overwriting blocks syncs faster than appending.
   absl::StatusOr<bool> GrowLog();
+
+  // Who is told of changes; null = nobody (any more).
+  void SetReaders(ReaderPool* readers) { readers_ = readers; }
 
   Connection& connection() { return *connection_; }
   WriterStatements& statements() { return statements_; }
@@ -107,6 +114,9 @@ class Writer {
  private:
   Writer(std::unique_ptr<Connection> connection, const Settings& settings,
          const FileIdentity& file);
+  // Tells the readers that a change of the file begins, or that it is over.
+  // Returns what was the case before.
+  bool Changing(bool on);
   absl::Status RememberSecureDelete();
   absl::Status RememberRelaxed();
   absl::Status AfterFailedSync();
@@ -119,6 +129,8 @@ class Writer {
   const FileIdentity file_;
   const std::shared_ptr<Ballast> ballast_;
   WriterStatements statements_;
+  ReaderPool* readers_ = nullptr;
+  bool changing_ = false;
   UnknownTokens unknown_;
   int64_t frames_ = 0;    // in the log since its last restart
   int64_t copied_ = 0;    // of them, already in the database
