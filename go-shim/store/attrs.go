@@ -2,9 +2,9 @@ package store
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"slices"
+	"strings"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -27,8 +27,15 @@ type attr struct {
 	name, value string
 }
 
+// compareAttrs looks no further than it must: every write sorts with it.
 func compareAttrs(a, b attr) int {
-	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name), cmp.Compare(a.value, b.value))
+	if a.kind != b.kind {
+		return int(a.kind) - int(b.kind)
+	}
+	if a.name != b.name {
+		return strings.Compare(a.name, b.name)
+	}
+	return strings.Compare(a.value, b.value)
 }
 
 // encryptedPrefix begins every value that a provider of encryption at rest wrote.
