@@ -190,8 +190,9 @@ stg_code stg_watch_open(stg_engine* engine, int32_t resource, uint64_t user, con
     if (engine == nullptr) return Null("engine");
     if (out == nullptr) return Null("out");
     if (BadBytes(start, start_size) || BadBytes(end, end_size)) return Null("bytes with a size");
-    storage::Range range{std::string(View(start, start_size)), std::string(View(end, end_size))};
-    absl::StatusOr<stg_watch*> watch = engine->OpenWatch(resource, user, std::move(range), after);
+    const storage::Range range{std::string(View(start, start_size)),
+                               std::string(View(end, end_size))};
+    absl::StatusOr<stg_watch*> watch = engine->OpenWatch(resource, user, range, after);
     if (watch.ok()) *out = *watch;
     return watch.status();
   });

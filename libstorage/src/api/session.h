@@ -56,7 +56,7 @@ struct stg_engine {
   void Cancel(uint64_t op);
 
   absl::StatusOr<stg_watch*> OpenWatch(storage::ResourceId resource, uint64_t user,
-                                       storage::Range range, int64_t after);
+                                       const storage::Range& range, int64_t after);
   void CloseWatch(stg_watch* watch) ABSL_LOCKS_EXCLUDED(watches_mu_);
 
   storage::api::CompletionQueue& queue() { return queue_; }

@@ -116,7 +116,7 @@ void stg_watch::Read(int64_t max_events, int64_t max_bytes, stg_watch_batch* out
 }
 
 absl::StatusOr<stg_watch*> stg_engine::OpenWatch(storage::ResourceId resource, uint64_t user,
-                                                 storage::Range range, int64_t after) {
+                                                 const storage::Range& range, int64_t after) {
   Entry entry(this);
   if (!entry.allowed()) {
     return storage::MakeStatus(storage::Code::kCancelled, "the engine is shutting down");

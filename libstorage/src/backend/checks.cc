@@ -10,8 +10,8 @@
 namespace storage {
 namespace {
 
-absl::Status Invalid(std::string message, const std::string& backend) {
-  return MakeStatus(Code::kInvalid, std::move(message), backend);
+absl::Status Invalid(const std::string& message, const std::string& backend) {
+  return MakeStatus(Code::kInvalid, message, backend);
 }
 
 }  // namespace

@@ -79,7 +79,8 @@ CodeClass ClassOf(Code code) { return EntryOf(code).code_class; }
 
 const char* CodeName(Code code) { return EntryOf(code).name; }
 
-absl::Status MakeStatus(Code code, std::string message, std::string backend, int32_t driver_code) {
+absl::Status MakeStatus(Code code, const std::string& message, const std::string& backend,
+                        int32_t driver_code) {
   if (code == Code::kOk) return absl::OkStatus();
   absl::Status status(EntryOf(code).absl_code, message);
   status.SetPayload(kPayload, absl::Cord(std::to_string(static_cast<int32_t>(code)) + " " +

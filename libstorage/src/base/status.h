@@ -42,7 +42,7 @@ const char* CodeName(Code code);  // "NOT_FOUND"; static storage
 
 // An error with our code, a message for people (what, where, remedy), the
 // name of the backend ("" = none) and the driver's own code (0 = none).
-absl::Status MakeStatus(Code code, std::string message, std::string backend = "",
+absl::Status MakeStatus(Code code, const std::string& message, const std::string& backend = "",
                         int32_t driver_code = 0);
 
 Code CodeOf(const absl::Status& status);  // kInternal for a foreign status

@@ -81,10 +81,10 @@ int EngineImpl::RouteOf(const Entry& entry, std::string_view key) const {
 }
 
 void EngineImpl::Write(std::shared_ptr<WriteOp> op) {
-  auto refuse = [&](Code code, std::string message) {
+  auto refuse = [&](Code code, const std::string& message) {
     WriteResult result;
     result.code = code;
-    result.error = MakeStatus(code, std::move(message));
+    result.error = MakeStatus(code, message);
     op->done(std::move(result));
   };
   const Entry* entry = Find(op->resource);

@@ -41,8 +41,9 @@ const char* KindOf(const YAML::Node& node) {
   }
 }
 
-Fields::Fields(const YAML::Node& node, Mark place, std::string what, std::vector<std::string> known,
-               const std::string& example, DiagnosticList* out)
+Fields::Fields(const YAML::Node& node, Mark place, std::string what,
+               const std::vector<std::string>& known, const std::string& example,
+               DiagnosticList* out)
     : place_(place), what_(std::move(what)), out_(out) {
   if (!node.IsMap()) {
     out_->Error(place, absl::StrCat(what_, " must be a mapping, but it is ", KindOf(node),

@@ -24,8 +24,8 @@ class Fields {
  public:
   // what: "a rule", "the policy \"prefix\"". Reports unknown and repeated fields
   // at once. A node that is no mapping is reported with the example; ok() is false.
-  Fields(const YAML::Node& node, Mark place, std::string what, std::vector<std::string> known,
-         const std::string& example, DiagnosticList* out);
+  Fields(const YAML::Node& node, Mark place, std::string what,
+         const std::vector<std::string>& known, const std::string& example, DiagnosticList* out);
 
   bool ok() const { return ok_; }
   Mark place() const { return place_; }  // of the mapping, for what is missing in it

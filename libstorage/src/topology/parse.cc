@@ -56,6 +56,7 @@ void CheckEndpoints(const std::vector<ParsedRule>& rules, DiagnosticList* out) {
 
 void WarnShadowed(const std::vector<ParsedRule>& rules, DiagnosticList* out) {
   std::vector<Rule> plain;
+  plain.reserve(rules.size());
   for (const ParsedRule& parsed : rules) plain.push_back(parsed.rule);
   for (size_t i = 0; i < plain.size(); ++i) {
     int by = ShadowedBy(plain, i);

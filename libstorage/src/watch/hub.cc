@@ -49,7 +49,7 @@ void Hub::Publish(int lane, int64_t prev_head, const std::vector<EventPtr>& even
 }
 
 absl::StatusOr<std::unique_ptr<Watch>> Hub::Start(ResourceId resource, const Range& range,
-                                                  std::vector<int> lanes, int64_t after,
+                                                  const std::vector<int>& lanes, int64_t after,
                                                   std::function<void()> ready) {
   for (int lane : lanes) {
     const int64_t floor = shared_->env.floor(lane);
@@ -58,8 +58,8 @@ absl::StatusOr<std::unique_ptr<Watch>> Hub::Start(ResourceId resource, const Ran
                         absl::StrCat("revision ", after, " is too old: history begins at ", floor));
     }
   }
-  auto state = std::make_shared<WatchState>(shared_, resource, range, std::move(lanes), after,
-                                            std::move(ready));
+  auto state =
+      std::make_shared<WatchState>(shared_, resource, range, lanes, after, std::move(ready));
   {
     MutexLock lock(&shared_->mu);
     if (!shared_->end.ok()) return shared_->end;
@@ -70,7 +70,7 @@ absl::StatusOr<std::unique_ptr<Watch>> Hub::Start(ResourceId resource, const Ran
   return watch;
 }
 
-void Hub::End(absl::Status status) {
+void Hub::End(const absl::Status& status) {
   std::vector<std::shared_ptr<WatchState>> watches;
   {
     MutexLock lock(&shared_->mu);

@@ -43,10 +43,10 @@ class Hub {
 
   // sources: lanes the resource can live in, ascending. COMPACTED below a floor.
   absl::StatusOr<std::unique_ptr<Watch>> Start(ResourceId resource, const Range& range,
-                                               std::vector<int> lanes, int64_t after,
+                                               const std::vector<int>& lanes, int64_t after,
                                                std::function<void()> ready);
   // Ends every watch with the status; later starts get it too.
-  void End(absl::Status status);
+  void End(const absl::Status& status);
 
   struct Stats {
     int64_t watches = 0;

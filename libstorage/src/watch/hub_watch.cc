@@ -15,7 +15,7 @@ constexpr int64_t kLoadBytes = 1 << 20;
 }  // namespace
 
 WatchState::WatchState(std::shared_ptr<Hub::Shared> hub, ResourceId resource, Range range,
-                       std::vector<int> lanes, int64_t after, std::function<void()> ready)
+                       const std::vector<int>& lanes, int64_t after, std::function<void()> ready)
     : hub_(std::move(hub)),
       resource_(resource),
       range_(std::move(range)),

@@ -30,7 +30,7 @@ struct Hub::Shared {
 class WatchState : public Follower, public std::enable_shared_from_this<WatchState> {
  public:
   WatchState(std::shared_ptr<Hub::Shared> hub, ResourceId resource, Range range,
-             std::vector<int> lanes, int64_t after, std::function<void()> ready);
+             const std::vector<int>& lanes, int64_t after, std::function<void()> ready);
 
   const Range& range() const override { return range_; }
   void Wake() override;

@@ -46,10 +46,10 @@ absl::StatusOr<bool> NobodyWrites(const std::string& path) {
   const sqlite::Site site{"", path};
   auto connection = sqlite::Connection::Open(&site, sqlite::Connection::Mode::kReadWrite, 0);
   if (!connection.ok()) return connection.status();
-  const absl::Status begun = (*connection)->Exec("BEGIN IMMEDIATE");
+  absl::Status begun = (*connection)->Exec("BEGIN IMMEDIATE");
   if (CodeOf(begun) == Code::kBusy) return false;
   if (!begun.ok()) return begun;
-  const absl::Status ended = (*connection)->Exec("ROLLBACK");
+  absl::Status ended = (*connection)->Exec("ROLLBACK");
   if (!ended.ok()) return ended;
   return true;
 }

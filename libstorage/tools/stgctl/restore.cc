@@ -31,12 +31,14 @@ struct Lock {
 
 std::vector<std::string> Names(const std::vector<ManifestFile>& files) {
   std::vector<std::string> out;
+  out.reserve(files.size());
   for (const ManifestFile& file : files) out.push_back(file.name);
   return out;
 }
 
 std::vector<std::string> Names(const std::vector<Place>& places) {
   std::vector<std::string> out;
+  out.reserve(places.size());
   for (const Place& place : places) out.push_back(place.name);
   return out;
 }

@@ -67,7 +67,7 @@ class MemorySnapshot : public Snapshot {
   }
 
   absl::Status List(const Range& range, int64_t rev, int64_t limit, const RowSink& sink) override {
-    const absl::Status legal = CheckReadRevision(lane(), rev, name_);
+    absl::Status legal = CheckReadRevision(lane(), rev, name_);
     if (!legal.ok()) return legal;
     const bool latest = rev == 0 || rev == lane().head;
     const Objects at = latest ? Objects() : state_->At(rev);
@@ -82,14 +82,14 @@ class MemorySnapshot : public Snapshot {
 
   absl::StatusOr<int64_t> Count(const Range& range, int64_t rev) override {
     int64_t rows = 0;
-    const absl::Status listed = List(range, rev, 0, [&](const Row&) { return ++rows > 0; });
+    absl::Status listed = List(range, rev, 0, [&](const Row&) { return ++rows > 0; });
     if (!listed.ok()) return listed;
     return rows;
   }
 
   absl::Status Events(const Range& range, int64_t after, int64_t upto, int64_t limit,
                       const EventSink& sink) override {
-    const absl::Status legal = CheckEventsAfter(lane(), after, name_);
+    absl::Status legal = CheckEventsAfter(lane(), after, name_);
     if (!legal.ok()) return legal;
     // Backwards: the value after an event is what the key's next event found, else the object.
     std::map<std::string, Blob> next;
@@ -308,7 +308,7 @@ absl::Status MemoryLaneTxn::Read(absl::Span<const std::string_view> keys, absl::
 
 absl::Status MemoryLaneTxn::Apply(absl::Span<const Mutation> mutations, int64_t token) {
   if (applied_ || decided_) return Misused("Apply comes once, before the guard");
-  const absl::Status legal = CheckMutations(mutations, lane().head, backend_->name());
+  absl::Status legal = CheckMutations(mutations, lane().head, backend_->name());
   if (!legal.ok()) return legal;
   for (const Mutation& m : mutations) {
     const auto it = state_->objects.find(std::string(m.key));
@@ -333,9 +333,9 @@ absl::Status MemoryLaneTxn::Apply(absl::Span<const Mutation> mutations, int64_t 
 absl::Status MemoryLaneTxn::Guard(const LaneOwner& owner, int64_t first, int64_t last) {
   const int64_t lowest = staged_.empty() ? 0 : staged_.front().rev;
   const int64_t highest = staged_.empty() ? 0 : staged_.back().rev;
-  const absl::Status fits = CheckBatchRange(lowest, highest, first, last, backend_->name());
+  absl::Status fits = CheckBatchRange(lowest, highest, first, last, backend_->name());
   if (!fits.ok()) return fits;
-  const absl::Status owned = CheckOwner(owner);
+  absl::Status owned = CheckOwner(owner);
   if (!owned.ok()) return owned;
   if (lane().head >= first) return GuardRefused(lane(), owner, backend_->name());
   next_.head = last;
@@ -345,7 +345,7 @@ absl::Status MemoryLaneTxn::Guard(const LaneOwner& owner, int64_t first, int64_t
 
 absl::Status MemoryLaneTxn::Void(const LaneOwner& owner, int64_t to) {
   if (applied_) return Misused("a batch needs Guard, not Void");
-  const absl::Status owned = CheckOwner(owner);
+  absl::Status owned = CheckOwner(owner);
   if (!owned.ok()) return owned;
   next_.head = std::max(next_.head, to);
   decided_ = true;
@@ -354,7 +354,7 @@ absl::Status MemoryLaneTxn::Void(const LaneOwner& owner, int64_t to) {
 
 absl::Status MemoryLaneTxn::Adopt(const LaneOwner& owner, int64_t jump_to) {
   if (applied_ || decided_) return Misused("Adopt stands alone in its transaction");
-  const absl::Status legal = CheckJump(lane(), jump_to, backend_->name());
+  absl::Status legal = CheckJump(lane(), jump_to, backend_->name());
   if (!legal.ok()) return legal;
   next_.m_id = owner.m_id;
   next_.epoch = owner.epoch;
@@ -366,7 +366,7 @@ absl::Status MemoryLaneTxn::Adopt(const LaneOwner& owner, int64_t jump_to) {
 
 absl::Status MemoryLaneTxn::RaiseFloor(const LaneOwner& owner, int64_t target) {
   if (applied_) return Misused("a batch needs Guard, not RaiseFloor");
-  const absl::Status owned = CheckOwner(owner);
+  absl::Status owned = CheckOwner(owner);
   if (!owned.ok()) return owned;
   next_.floor = std::max(next_.floor, std::min(target, next_.head));
   decided_ = true;

@@ -40,7 +40,7 @@ std::string DirectoryOf(const std::string& path) {
 
 // Either kind of file, and nothing else.
 absl::Status CheckOurs(Connection* connection) {
-  const absl::Status objects = CheckFile(connection, FileKind::kObjects);
+  absl::Status objects = CheckFile(connection, FileKind::kObjects);
   if (objects.ok() || CheckFile(connection, FileKind::kMetadata).ok()) return absl::OkStatus();
   return objects;
 }
@@ -139,7 +139,7 @@ absl::Status Rewind(Connection* connection, int64_t rev) {
           "seq_bytes = ifnull((SELECT seq_bytes FROM events ORDER BY rev DESC LIMIT 1), "
           "seq_bytes)"};
   for (const std::string& sql : steps) {
-    const absl::Status status = connection->Exec(sql);
+    absl::Status status = connection->Exec(sql);
     if (!status.ok()) return status;
   }
   return RecountKinds(connection);
@@ -182,7 +182,7 @@ absl::StatusOr<RevisionSpan> SqliteRevisions(const std::string& path) {
   auto connection =
       sqlite::Connection::Open(&site, sqlite::Connection::Mode::kReadOnly, sqlite::kBusyMs);
   if (!connection.ok()) return connection.status();
-  const absl::Status legal = CheckFile(connection->get(), sqlite::FileKind::kObjects);
+  absl::Status legal = CheckFile(connection->get(), sqlite::FileKind::kObjects);
   if (!legal.ok()) return legal;
   return sqlite::ReadSpan(connection->get());
 }

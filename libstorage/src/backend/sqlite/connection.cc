@@ -80,7 +80,7 @@ absl::StatusOr<int64_t> Connection::QueryInt(const std::string& sql) {
   Statement statement(this, sql);
   Query query(&statement);
   const int64_t value = query.Step() ? query.Int(0) : 0;
-  const absl::Status status = query.status(sql);
+  absl::Status status = query.status(sql);
   if (!status.ok()) return status;
   return value;
 }
@@ -89,7 +89,7 @@ absl::StatusOr<std::string> Connection::QueryText(const std::string& sql) {
   Statement statement(this, sql);
   Query query(&statement);
   const std::string value(query.Step() ? query.Blob(0) : std::string_view());
-  const absl::Status status = query.status(sql);
+  absl::Status status = query.status(sql);
   if (!status.ok()) return status;
   return value;
 }

@@ -70,7 +70,7 @@ std::string Text(int rc, std::string_view what, std::string_view detail, const S
 
 }  // namespace
 
-void Log(const Site& site, LogLevel level, std::string message) {
+void Log(const Site& site, LogLevel level, const std::string& message) {
   if (site.logger == nullptr) return;
   site.logger->Log(level, absl::StrCat(site.name, ": ", message));
 }
@@ -111,7 +111,7 @@ absl::Status FromErrno(int error, std::string_view what, const std::string& file
   }
   std::string text(what);
   absl::StrAppend(&text, " ", file, ": ", std::generic_category().message(error), "; ", remedy);
-  return MakeStatus(code, std::move(text), site.name, error);
+  return MakeStatus(code, text, site.name, error);
 }
 
 }  // namespace storage::sqlite

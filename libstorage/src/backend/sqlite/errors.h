@@ -20,7 +20,7 @@ struct Site {
   int64_t slow_ns = 0;  // 0 = statements are not timed
 };
 
-void Log(const Site& site, LogLevel level, std::string message);
+void Log(const Site& site, LogLevel level, const std::string& message);
 
 // rc is an extended result code; what says what was being done ("reading an
 // object"), detail is SQLite's own text.

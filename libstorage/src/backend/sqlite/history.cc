@@ -47,7 +47,7 @@ absl::Status SqliteSnapshot::Undo(int64_t event, int64_t rev, const RowSink& sin
     Query older(&lease_->older);
     older.Bind(1, event);
     if (!older.Step()) {
-      const absl::Status status = older.status("reading the undo log");
+      absl::Status status = older.status("reading the undo log");
       if (!status.ok()) return status;
       return MakeStatus(Code::kCorrupt,
                         "the undo log has a gap at revision " + std::to_string(event) +
@@ -69,7 +69,7 @@ absl::Status SqliteSnapshot::GetOld(std::string_view key, int64_t rev, const Row
     Query object(&lease_->get);
     object.BindBlob(1, key);
     const bool found = object.Step();
-    const absl::Status status = object.status("reading an object");
+    absl::Status status = object.status("reading an object");
     if (!status.ok()) return status;
     if (found && object.Int(1) <= rev) {
       if (object.Int(2) > rev) return Undo(object.Int(2), rev, sink, &more);
@@ -145,7 +145,7 @@ absl::Status SqliteSnapshot::ValueAfter(const EventRow& event, const EventSink& 
 
 absl::Status SqliteSnapshot::Events(const Range& range, int64_t after, int64_t upto, int64_t limit,
                                     const EventSink& sink) {
-  const absl::Status legal = CheckEventsAfter(lane_, after, name_);
+  absl::Status legal = CheckEventsAfter(lane_, after, name_);
   if (!legal.ok()) return legal;
   Query query(lease_->events.For(range));
   RangeStatement::Bind(&query, range);
@@ -161,7 +161,7 @@ absl::Status SqliteSnapshot::Events(const Range& range, int64_t after, int64_t u
     if (row.kind == ChangeKind::kDelete || row.kind == ChangeKind::kExpire) {
       more = sink(row);
     } else {
-      const absl::Status status = ValueAfter(row, sink, &more);
+      absl::Status status = ValueAfter(row, sink, &more);
       if (!status.ok()) return status;
     }
     if (++rows == limit) break;

@@ -27,7 +27,7 @@ absl::StatusOr<std::unique_ptr<LaneTxn>> SqliteLaneTxn::Begin(Writer* writer) {
   if (writer->lane_open) {
     return MakeStatus(Code::kBusy, "a lane transaction is open", writer->site().name);
   }
-  const absl::Status begun = writer->Begin();
+  absl::Status begun = writer->Begin();
   if (!begun.ok()) return begun;
   std::unique_ptr<SqliteLaneTxn> txn(new SqliteLaneTxn(writer));
   writer->lane_open = true;
@@ -75,11 +75,11 @@ absl::Status SqliteLaneTxn::Read(absl::Span<const std::string_view> keys, absl::
 
 absl::Status SqliteLaneTxn::Apply(absl::Span<const Mutation> mutations, int64_t token) {
   if (stage_ != Stage::kOpen) return Misused("Apply comes once, before the guard");
-  const absl::Status legal = CheckMutations(mutations, lane_.head, writer_->site().name);
+  absl::Status legal = CheckMutations(mutations, lane_.head, writer_->site().name);
   if (!legal.ok()) return legal;
   for (const Mutation& m : mutations) {
     if (!Grows(m)) continue;
-    const absl::Status room = writer_->ballast().CheckGrowth(writer_->site());
+    absl::Status room = writer_->ballast().CheckGrowth(writer_->site());
     if (!room.ok()) return room;
     break;
   }
@@ -93,17 +93,17 @@ absl::Status SqliteLaneTxn::ApplyAll(absl::Span<const Mutation> mutations) {
   for (const Mutation& m : mutations) {
     KindDelta* const delta = DeltaOf(m.collection);
     if (!writer_->secure && m.value.starts_with(kEncrypted)) encrypted_ = true;
-    const absl::Status status = m.kind == ChangeKind::kCreate ? Create(m, delta) : Change(m, delta);
+    absl::Status status = m.kind == ChangeKind::kCreate ? Create(m, delta) : Change(m, delta);
     if (!status.ok()) return status;
   }
   if (encrypted_) {
-    const absl::Status secure = writer_->SecureDelete();
+    absl::Status secure = writer_->SecureDelete();
     if (!secure.ok()) return secure;
   }
   for (const KindDelta& delta : deltas_) {
     Query query(&s_.kind);
     query.BindBlob(1, delta.collection).Bind(2, delta.objects).Bind(3, delta.bytes);
-    const absl::Status status = query.Run("counting objects");
+    absl::Status status = query.Run("counting objects");
     if (!status.ok()) return status;
   }
   deltas_.clear();  // its views end with the batch
@@ -125,7 +125,7 @@ absl::Status SqliteLaneTxn::Create(const Mutation& m, KindDelta* delta) {
   Query event(&s_.create_event);
   event.Bind(1, m.rev).Bind(2, static_cast<int64_t>(m.kind)).Bind(3, token_);
   event.Bind(4, seq_).Bind(5, seq_bytes_).BindBlob(6, m.key);
-  const absl::Status logged = event.Run("appending an event");
+  absl::Status logged = event.Run("appending an event");
   if (!logged.ok()) return logged;
   Query object(&s_.create);
   BindExpiry(&object.Bind(1, m.rev), 2, m.expire_at_ms);
@@ -146,7 +146,7 @@ absl::Status SqliteLaneTxn::Change(const Mutation& m, KindDelta* delta) {
       create_rev = find.Int(0);
       old_bytes = find.Int(1);
     }
-    const absl::Status found = find.status("finding an object");
+    absl::Status found = find.status("finding an object");
     if (!found.ok()) return found;
   }
   if (create_rev == 0) return Misused("Apply: a change of a key that does not exist");
@@ -155,7 +155,7 @@ absl::Status SqliteLaneTxn::Change(const Mutation& m, KindDelta* delta) {
   Query event(&s_.change_event);
   event.Bind(1, m.rev).Bind(2, static_cast<int64_t>(m.kind)).Bind(3, token_);
   event.Bind(4, seq_).Bind(5, seq_bytes_).Bind(6, create_rev);
-  const absl::Status logged = event.Run("moving an object into the undo log");
+  absl::Status logged = event.Run("moving an object into the undo log");
   if (!logged.ok()) return logged;
   if (event.changes() != 1) return Misused("Apply: a change of an object that is not there");
   delta->bytes -= old_bytes;
@@ -170,7 +170,7 @@ absl::Status SqliteLaneTxn::Change(const Mutation& m, KindDelta* delta) {
 }
 
 absl::Status SqliteLaneTxn::Decide(Query* query, const LaneOwner& owner) {
-  const absl::Status status = query->Run("writing the lane row");
+  absl::Status status = query->Run("writing the lane row");
   if (status.ok() && query->changes() == 1) {
     stage_ = Stage::kDecided;
     return status;
@@ -182,7 +182,7 @@ absl::Status SqliteLaneTxn::Decide(Query* query, const LaneOwner& owner) {
 
 absl::Status SqliteLaneTxn::Guard(const LaneOwner& owner, int64_t first, int64_t last) {
   const std::string& name = writer_->site().name;
-  const absl::Status fits = CheckBatchRange(lowest_, highest_, first, last, name);
+  absl::Status fits = CheckBatchRange(lowest_, highest_, first, last, name);
   if (!fits.ok()) return fits;
   if (stage_ > Stage::kApplied) return Misused("a lane transaction is decided once");
   Query query(&s_.guard);
@@ -199,9 +199,9 @@ absl::Status SqliteLaneTxn::Void(const LaneOwner& owner, int64_t to) {
 
 absl::Status SqliteLaneTxn::Adopt(const LaneOwner& owner, int64_t jump_to) {
   if (stage_ != Stage::kOpen) return Misused("Adopt stands alone in its transaction");
-  const absl::Status legal = CheckJump(lane_, jump_to, writer_->site().name);
+  absl::Status legal = CheckJump(lane_, jump_to, writer_->site().name);
   if (!legal.ok()) return legal;
-  const absl::Status strict = writer_->EndRelaxed();
+  absl::Status strict = writer_->EndRelaxed();
   if (!strict.ok()) return strict;
   Query query(&s_.adopt);
   BindOwner(&query, lane_, owner);
@@ -219,7 +219,7 @@ absl::Status SqliteLaneTxn::RaiseFloor(const LaneOwner& owner, int64_t target) {
 absl::Status SqliteLaneTxn::Commit() {
   if (stage_ != Stage::kDecided) return Misused("Commit without a guard that agreed");
   stage_ = Stage::kDone;
-  const absl::Status status = writer_->Commit();
+  absl::Status status = writer_->Commit();
   if (status.ok() && encrypted_) writer_->secure = true;
   if (CodeOf(status) == Code::kOutcomeUnknown && highest_ != 0) {
     writer_->unknown().Add(token_, lane_.head);

@@ -66,7 +66,7 @@ void LogCopier::Run() {
 absl::Status LogCopier::Open() {
   auto opened = Connection::Open(site_, Connection::Mode::kReadWrite, settings_.busy_ms);
   if (!opened.ok()) return opened.status();
-  const absl::Status set =
+  absl::Status set =
       (*opened)->Exec(absl::StrCat("PRAGMA synchronous=", static_cast<int>(settings_.synchronous),
                                    ";PRAGMA wal_autocheckpoint=0"));
   if (set.ok()) connection_ = *std::move(opened);

@@ -17,10 +17,10 @@ absl::StatusOr<int64_t> SqliteBackend::DeleteHistory(int64_t max_rows) {
   if (writer_ == nullptr) return NotWritable();
   if (writer_->lane_open) return LaneOpen();
   if (max_rows <= 0) return 0;
-  const absl::Status relaxed = writer_->SetRelaxed(true);
+  absl::Status relaxed = writer_->SetRelaxed(true);
   if (!relaxed.ok()) return relaxed;
-  const absl::StatusOr<int64_t> rows = DeleteRows(max_rows);
-  const absl::Status strict = writer_->SetRelaxed(false);
+  absl::StatusOr<int64_t> rows = DeleteRows(max_rows);
+  absl::Status strict = writer_->SetRelaxed(false);
   if (!strict.ok()) return strict;
   return rows;
 }
@@ -67,7 +67,7 @@ absl::StatusOr<bool> SqliteBackend::GiveBack() {
   if (before <= keep) return false;
   absl::Status status = writer_->SetRelaxed(true);
   if (status.ok()) status = writer_->Vacuum(upkeep.vacuum_pages);
-  const absl::Status strict = writer_->SetRelaxed(false);
+  absl::Status strict = writer_->SetRelaxed(false);
   if (!status.ok()) return status;
   if (!strict.ok()) return strict;
   writer_->LookForFreePages();
@@ -78,7 +78,7 @@ absl::StatusOr<bool> SqliteBackend::GiveBack() {
 // True when something was copied; what open snapshots hold back stays.
 absl::StatusOr<bool> SqliteBackend::MaintainLog() {
   const int64_t before = writer_->frames_to_copy();
-  const absl::Status copied = writer_->Checkpoint();
+  absl::Status copied = writer_->Checkpoint();
   if (!copied.ok()) return copied;
   return writer_->frames_to_copy() < before;
 }
@@ -93,14 +93,14 @@ absl::StatusOr<bool> SqliteBackend::Maintain(bool idle) {
   }
   const int64_t waiting = writer_->frames_to_copy();
   if (waiting > upkeep.idle_frames || (waiting > 0 && writer_->too_long())) {
-    const absl::StatusOr<bool> copied = MaintainLog();
+    absl::StatusOr<bool> copied = MaintainLog();
     if (!copied.ok() || *copied) return copied;
   }
-  const absl::StatusOr<bool> more = GiveBack();
+  absl::StatusOr<bool> more = GiveBack();
   if (!more.ok() || *more) return more;
   // The file itself gets shorter when the log is copied.
   if (shortened_ && writer_->frames_to_copy() > 0) {
-    const absl::StatusOr<bool> copied = MaintainLog();
+    absl::StatusOr<bool> copied = MaintainLog();
     if (!copied.ok()) return copied;
   }
   shortened_ = false;

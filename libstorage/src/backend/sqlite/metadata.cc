@@ -65,7 +65,7 @@ class SqliteMetadata : public MetadataStore {
 };
 
 absl::Status SqliteMetadata::OpenForWriting(const Settings& settings) {
-  const absl::Status created = CreateFile(site_);
+  absl::Status created = CreateFile(site_);
   if (!created.ok()) return created;
   auto lock = FileLock::Acquire(site_);
   if (!lock.ok()) return lock.status();
@@ -74,7 +74,7 @@ absl::Status SqliteMetadata::OpenForWriting(const Settings& settings) {
   auto connection = Connection::Open(&site_, Connection::Mode::kCreate, settings.busy_ms);
   if (!connection.ok()) return connection.status();
   connection_ = *std::move(connection);
-  const absl::Status prepared = PrepareFile(connection_.get(), FileKind::kMetadata, settings);
+  absl::Status prepared = PrepareFile(connection_.get(), FileKind::kMetadata, settings);
   if (!prepared.ok()) return prepared;
   // Small and written seldom: its log need not be held back.
   return connection_->Exec("PRAGMA wal_autocheckpoint=256");
@@ -84,16 +84,16 @@ absl::Status SqliteMetadata::Open(Settings settings) {
   // What was handed out must survive, whatever the data may lose.
   settings.synchronous = std::max(settings.synchronous, Synchronous::kFull);
   if (!read_only_) {
-    const absl::Status opened = OpenForWriting(settings);
+    absl::Status opened = OpenForWriting(settings);
     if (!opened.ok()) return opened;
   } else {
     auto connection = Connection::Open(&site_, Connection::Mode::kReadOnly, settings.busy_ms);
     if (!connection.ok()) return connection.status();
     connection_ = *std::move(connection);
-    const absl::Status set = SetReaderPragmas(connection_.get(), settings);
+    absl::Status set = SetReaderPragmas(connection_.get(), settings);
     if (!set.ok()) return set;
   }
-  const absl::Status legal = CheckFile(connection_.get(), FileKind::kMetadata);
+  absl::Status legal = CheckFile(connection_.get(), FileKind::kMetadata);
   if (!legal.ok()) return legal;
   const auto file = IdentifyFile(site_);
   if (!file.ok()) return file.status();
@@ -178,7 +178,7 @@ absl::Status SqliteMetadata::Write(const Body& body) {
   if (read_only_) {
     return MakeStatus(Code::kReadOnly, site_.path + " was opened for reading only", site_.name);
   }
-  const absl::Status status = WriteOnce(body);
+  absl::Status status = WriteOnce(body);
   if (CodeOf(status) != Code::kNoSpace) return status;
   ballast_->Spend(site_);
   return WriteOnce(body);
@@ -197,7 +197,7 @@ absl::Status SqliteMetadata::PutMarks(const Marks& marks) {
   for (const auto& [name, mark] : marks) {
     Query query(&statement);
     query.BindText(1, name).BindText(2, mark.identity).Bind(3, mark.confirmed);
-    const absl::Status status = query.Run("writing the backends");
+    absl::Status status = query.Run("writing the backends");
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -206,7 +206,7 @@ absl::Status SqliteMetadata::PutMarks(const Marks& marks) {
 absl::StatusOr<int64_t> SqliteMetadata::Start() {
   MutexLock lock(&mutex_);
   int64_t epoch = 0;
-  const absl::Status status = Write([&]() -> absl::Status {
+  absl::Status status = Write([&]() -> absl::Status {
     const auto before = MetaInt("epoch");
     if (!before.ok()) return before.status();
     epoch = *before + 1;
@@ -254,7 +254,7 @@ absl::StatusOr<int64_t> SqliteMetadata::RevisionAt(int64_t unix_s) {
   Query query(&statement);
   query.Bind(1, unix_s);
   const int64_t rev = query.Step() ? query.Int(0) : 0;
-  const absl::Status status = query.status("reading the clock");
+  absl::Status status = query.status("reading the clock");
   if (!status.ok()) return status;
   return rev;
 }
@@ -280,7 +280,7 @@ absl::Status SqliteMetadata::Finish(int64_t rev, const Marks& marks) {
 
 absl::Status SqliteMetadata::Ping() {
   MutexLock lock(&mutex_);
-  const absl::Status same = CheckSameFile(site_, file_);
+  absl::Status same = CheckSameFile(site_, file_);
   if (!same.ok()) return same;
   return ReadMeta(connection_.get(), "epoch").status();
 }
@@ -292,7 +292,7 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> OpenSqliteMetadata(const SqliteOp
   const auto settings = sqlite::ParseOptions(options);
   if (!settings.ok()) return settings.status();
   auto store = std::make_unique<sqlite::SqliteMetadata>(options);
-  const absl::Status opened = store->Open(*settings);
+  absl::Status opened = store->Open(*settings);
   if (!opened.ok()) return opened;
   return store;
 }

@@ -90,7 +90,7 @@ class Parser {
     if (options_.secure_delete) settings_.secure_delete = "ON";
     for (const auto& [name, value] : options_.options) {
       const Rule* const rule = FindRule(name);
-      const absl::Status status =
+      absl::Status status =
           rule == nullptr ? Refuse(name, value, "unknown option; remove it") : Take(*rule, value);
       if (!status.ok()) return status;
     }

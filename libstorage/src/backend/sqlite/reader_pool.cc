@@ -74,7 +74,7 @@ absl::StatusOr<std::unique_ptr<Reader>> ReaderPool::OpenReader() const {
   const auto mode = read_only_ ? Connection::Mode::kReadOnly : Connection::Mode::kReadWrite;
   auto connection = Connection::Open(site_, mode, settings_.busy_ms);
   if (!connection.ok()) return connection.status();
-  const absl::Status set = SetReaderPragmas(connection->get(), settings_);
+  absl::Status set = SetReaderPragmas(connection->get(), settings_);
   if (!set.ok()) return set;
   return std::make_unique<Reader>(*std::move(connection));
 }

@@ -101,7 +101,7 @@ absl::StatusOr<Found> Look(Connection* connection) {
   return found;
 }
 
-absl::Status Refuse(const Site& site, std::string why) {
+absl::Status Refuse(const Site& site, const std::string& why) {
   return MakeStatus(Code::kInvalid, absl::StrCat(site.path, " ", why), site.name);
 }
 
@@ -182,7 +182,7 @@ absl::Status CreateFile(const Site& site) {
   const size_t slash = site.path.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : site.path.substr(0, slash);
   if (slash != std::string::npos && slash > 0) {
-    const absl::Status made = MakeDirectories(directory, site);
+    absl::Status made = MakeDirectories(directory, site);
     if (!made.ok()) return made;
   }
   struct stat info {};
@@ -218,7 +218,7 @@ absl::Status CheckFile(Connection* connection, FileKind kind) {
   if (found->empty()) {
     return Refuse(site, "is empty: no server has used it yet; name the file of a server");
   }
-  const absl::Status legal = CheckFound(site, *found, format);
+  absl::Status legal = CheckFound(site, *found, format);
   if (!legal.ok()) return legal;
   if (found->version < format.version) {
     return Refuse(site, absl::StrCat("has schema version ", found->version, ", this build reads ",
@@ -232,12 +232,11 @@ absl::Status PrepareFile(Connection* connection, FileKind kind, const Settings& 
   if (!found.ok()) return found.status();
   const Format& format = FormatOf(kind);
   if (!found->empty()) {
-    const absl::Status legal = CheckFound(connection->site(), *found, format);
+    absl::Status legal = CheckFound(connection->site(), *found, format);
     if (!legal.ok()) return legal;
   } else {
     // Before the first page is written; without effect on what exists.
-    const absl::Status shape =
-        connection->Exec("PRAGMA page_size=4096;PRAGMA auto_vacuum=INCREMENTAL");
+    absl::Status shape = connection->Exec("PRAGMA page_size=4096;PRAGMA auto_vacuum=INCREMENTAL");
     if (!shape.ok()) return shape;
   }
   absl::Status status = SetWriterPragmas(connection, settings);
@@ -258,7 +257,7 @@ absl::StatusOr<std::string> ReadMeta(Connection* connection, const std::string& 
   Query query(&statement);
   query.BindText(1, name);
   const std::string value(query.Step() ? query.Blob(0) : std::string_view());
-  const absl::Status status = query.status("reading the table meta");
+  absl::Status status = query.status("reading the table meta");
   if (!status.ok()) return status;
   return value;
 }

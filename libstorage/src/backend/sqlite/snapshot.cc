@@ -40,7 +40,7 @@ absl::StatusOr<std::unique_ptr<SqliteSnapshot>> SqliteSnapshot::Open(ReaderPool*
   std::unique_ptr<SqliteSnapshot> snapshot(
       new SqliteSnapshot(*std::move(lease), unknown, pool->site().name));
   if (!snapshot->open_.Step()) {
-    const absl::Status status = snapshot->open_.status("reading the lane row");
+    absl::Status status = snapshot->open_.status("reading the lane row");
     if (!status.ok()) return status;
     return MakeStatus(Code::kCorrupt, pool->site().path + " has no lane row; restore a backup",
                       pool->site().name);
@@ -50,14 +50,14 @@ absl::StatusOr<std::unique_ptr<SqliteSnapshot>> SqliteSnapshot::Open(ReaderPool*
 }
 
 absl::Status SqliteSnapshot::Get(std::string_view key, int64_t rev, const RowSink& sink) {
-  const absl::Status legal = CheckReadRevision(lane_, rev, name_);
+  absl::Status legal = CheckReadRevision(lane_, rev, name_);
   if (!legal.ok()) return legal;
   return Latest(rev) ? GetLatest(&*lease_, key, sink) : GetOld(key, rev, sink);
 }
 
 absl::Status SqliteSnapshot::List(const Range& range, int64_t rev, int64_t limit,
                                   const RowSink& sink) {
-  const absl::Status legal = CheckReadRevision(lane_, rev, name_);
+  absl::Status legal = CheckReadRevision(lane_, rev, name_);
   if (!legal.ok()) return legal;
   if (!Latest(rev)) return ListOld(range, rev, limit, sink);
   Query query(lease_->list.For(range));
@@ -80,7 +80,7 @@ absl::StatusOr<int64_t> SqliteSnapshot::CountCollections(const Range& range) {
       return -1;  // some of its keys may lie in the range
     }
   }
-  const absl::Status status = query.status("reading the counts");
+  absl::Status status = query.status("reading the counts");
   if (!status.ok()) return status;
   return objects;
 }
@@ -91,22 +91,22 @@ absl::StatusOr<int64_t> SqliteSnapshot::CountRows(RangeStatement* statement, con
   RangeStatement::Bind(&query, range);
   if (rev > 0) query.Bind(3, rev);
   const int64_t rows = query.Step() ? query.Int(0) : 0;
-  const absl::Status status = query.status("counting objects");
+  absl::Status status = query.status("counting objects");
   if (!status.ok()) return status;
   return rows;
 }
 
 absl::StatusOr<int64_t> SqliteSnapshot::Count(const Range& range, int64_t rev) {
-  const absl::Status legal = CheckReadRevision(lane_, rev, name_);
+  absl::Status legal = CheckReadRevision(lane_, rev, name_);
   if (!legal.ok()) return legal;
   if (Latest(rev)) {
-    const auto whole = CountCollections(range);
+    auto whole = CountCollections(range);
     if (!whole.ok() || *whole >= 0) return whole;
     return CountRows(&lease_->count, range, 0);
   }
-  const auto alive = CountRows(&lease_->count_old, range, rev);
+  auto alive = CountRows(&lease_->count_old, range, rev);
   if (!alive.ok()) return alive;
-  const auto gone = CountRows(&lease_->count_gone, range, rev);
+  auto gone = CountRows(&lease_->count_gone, range, rev);
   if (!gone.ok()) return gone;
   // Alive now and changed later counts, created later does not: both are in
   // the index of keys, whose rows end in the create revision.
@@ -128,7 +128,7 @@ absl::Status SqliteSnapshot::Expired(int64_t now_ms, int64_t limit, const RowSin
 absl::StatusOr<int64_t> SqliteSnapshot::NextExpiryMs() {
   Query query(&lease_->next_expiry);
   const int64_t next = query.Step() ? query.Int(0) : 0;
-  const absl::Status status = query.status("reading the next expiry");
+  absl::Status status = query.status("reading the next expiry");
   if (!status.ok()) return status;
   return next;
 }
@@ -140,7 +140,7 @@ absl::StatusOr<bool> SqliteSnapshot::HasToken(int64_t token) {
   Query query(&lease_->token);
   query.Bind(1, token).Bind(2, unknown_ == nullptr ? 0 : unknown_->HeadBefore(token));
   const bool found = query.Step();
-  const absl::Status status = query.status("looking for a batch");
+  absl::Status status = query.status("looking for a batch");
   if (!status.ok()) return status;
   return found;
 }

@@ -25,7 +25,7 @@ absl::StatusOr<std::unique_ptr<SqliteBackend>> SqliteBackend::Open(const SqliteO
         absl::StrCat("options without effect here: ",
                      absl::StrJoin(settings->without_effect, ", ")));
   }
-  const absl::Status opened = backend->OpenFile(options.read_only);
+  absl::Status opened = backend->OpenFile(options.read_only);
   if (!opened.ok()) return opened;
   return backend;
 }
@@ -36,7 +36,7 @@ SqliteBackend::~SqliteBackend() {
 
 absl::Status SqliteBackend::OpenFile(bool read_only) {
   if (!read_only) {
-    const absl::Status created = CreateFile(site_);
+    absl::Status created = CreateFile(site_);
     if (!created.ok()) return created;
     auto lock = FileLock::Acquire(site_);
     if (!lock.ok()) return lock.status();
@@ -53,7 +53,7 @@ absl::Status SqliteBackend::OpenFile(bool read_only) {
   auto reader = readers_->Acquire();
   if (!reader.ok()) return reader.status();
   Connection* const connection = (*reader)->connection.get();
-  const absl::Status legal = CheckFile(connection, FileKind::kObjects);
+  absl::Status legal = CheckFile(connection, FileKind::kObjects);
   if (!legal.ok()) return legal;
   auto identity = ReadMeta(connection, "identity");
   if (!identity.ok()) return identity.status();
@@ -110,14 +110,14 @@ absl::StatusOr<BackendStats> SqliteBackend::Stats() {
   BackendStats stats;
   auto snapshot = SqliteSnapshot::Open(readers_.get(), nullptr);
   if (!snapshot.ok()) return snapshot.status();
-  const absl::Status counted = (*snapshot)->Counters(&stats);
+  absl::Status counted = (*snapshot)->Counters(&stats);
   if (!counted.ok()) return counted;
   stats.file_bytes = FileBytes(site_, "") + FileBytes(site_, "-wal");
   return stats;
 }
 
 absl::Status SqliteBackend::Ping() {
-  const absl::Status same = CheckSameFile(site_, file_);
+  absl::Status same = CheckSameFile(site_, file_);
   if (!same.ok()) return same;
   if (absl::Status log = CheckLog(); !log.ok()) return log;
   auto snapshot = SqliteSnapshot::Open(readers_.get(), nullptr);

@@ -93,11 +93,11 @@ Writer::Writer(std::unique_ptr<Connection> connection, const Settings& settings,
 }
 
 absl::StatusOr<std::unique_ptr<Writer>> Writer::Open(const Site* site, const Settings& settings) {
-  const absl::Status created = CreateFile(*site);
+  absl::Status created = CreateFile(*site);
   if (!created.ok()) return created;
   auto connection = Connection::Open(site, Connection::Mode::kCreate, settings.busy_ms);
   if (!connection.ok()) return connection.status();
-  const absl::Status prepared = PrepareFile(connection->get(), FileKind::kObjects, settings);
+  absl::Status prepared = PrepareFile(connection->get(), FileKind::kObjects, settings);
   if (!prepared.ok()) return prepared;
   const auto file = IdentifyFile(*site);
   if (!file.ok()) return file.status();
@@ -172,7 +172,7 @@ absl::Status Writer::AfterFailedSync() {
                                    "log from starting over: nothing is written until it has"),
                       site().name, rc);
   }
-  const absl::Status copied = Failed(connection_->Error(rc, "copying the log after a failed sync"));
+  absl::Status copied = Failed(connection_->Error(rc, "copying the log after a failed sync"));
   if (copied.ok()) sync_failed_ = false;
   return copied;
 }
@@ -191,18 +191,18 @@ bool Writer::Changing(bool on) {
 
 absl::Status Writer::Begin() {
   if (connection_->in_transaction()) Rollback();
-  const absl::Status same = CheckSameFile(site(), file_);
+  absl::Status same = CheckSameFile(site(), file_);
   if (!same.ok()) return same;
   if (sync_failed_) {
-    const absl::Status mended = AfterFailedSync();
+    absl::Status mended = AfterFailedSync();
     if (!mended.ok()) return mended;
   }
   if (strict_due_) {
-    const absl::Status strict = SetRelaxed(false);
+    absl::Status strict = SetRelaxed(false);
     if (!strict.ok()) return strict;
   }
   Changing(true);
-  const absl::Status begun = Failed(Query(&statements_.begin).Run("beginning a transaction"));
+  absl::Status begun = Failed(Query(&statements_.begin).Run("beginning a transaction"));
   if (!begun.ok()) Changing(false);
   return begun;
 }
@@ -242,7 +242,7 @@ absl::Status Writer::SetRelaxed(bool relaxed) {
   if (settings_.synchronous <= Synchronous::kNormal) return absl::OkStatus();
   const auto level = relaxed ? Synchronous::kNormal : settings_.synchronous;
   if (relaxed) GatherLogWrites(connection_->db(), false);
-  const absl::Status set =
+  absl::Status set =
       connection_->Exec(absl::StrCat("PRAGMA synchronous=", static_cast<int>(level)));
   if (set.ok() && !relaxed) GatherLogWrites(connection_->db(), true);
   strict_due_ = !relaxed && !set.ok();
@@ -302,7 +302,7 @@ int Writer::CopyLog(int mode) {
 
 absl::Status Writer::Vacuum(int64_t pages) {
   Changing(true);
-  const absl::Status status =
+  absl::Status status =
       Failed(connection_->Exec(absl::StrCat("PRAGMA incremental_vacuum(", pages, ")")));
   Changing(false);
   return status;
@@ -318,7 +318,7 @@ absl::StatusOr<bool> Writer::GrowLog() {
   if (stat(path.c_str(), &info) != 0) return false;
   grown_ = info.st_size >= kCapFrames * kPageBytes;
   if (grown_) return false;
-  const absl::Status begun = Begin();
+  absl::Status begun = Begin();
   if (!begun.ok()) return begun;
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
   bool done = fd >= 0 && fstat(fd, &info) == 0;
