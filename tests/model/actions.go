@@ -27,6 +27,7 @@ const (
 	ReaderVoid          // A reader, B backend
 	Snapshot            // A reader, B backend: floor, head, gen, objects, events of one moment
 	ReadOne             // A reader: a list in one backend, one snapshot
+	ReloadRead          // A reader: its process reads the announced topology
 	JoinResolve         // A reader: takes the other reader's resolve
 	StartWatch          // at the revision of a list
 	Poll                // B backend: the ring reads (tail, head] from events
@@ -68,7 +69,7 @@ var actionNames = [numActions]string{
 	"", "ask-lock", "lock-lane", "read-head", "check", "take", "send-commit", "commit-lands",
 	"rolls-back", "reply", "fence", "read-token", "feed-ring", "decide-and-acknowledge", "retry",
 	"reload-topology", "look-expired", "janitor-voids", "resolve", "reader-voids", "snapshot",
-	"list-one", "join-resolve", "start-watch", "poll-events", "watch-resolve", "watch-complete",
+	"list-one", "reader-reloads", "join-resolve", "start-watch", "poll-events", "watch-resolve", "watch-complete",
 	"emit", "progress", "request-progress", "set-floor-target", "raise-floor", "delete-events",
 	"tick", "new-meta", "fence-lane", "choose-start", "jump-lane", "open-meta", "late-fence",
 	"announce", "fence-loser", "copy-key", "read-raise", "raise-lane", "end-watches",

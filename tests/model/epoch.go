@@ -151,7 +151,7 @@ func (e *emitter) open(t *State) {
 func (e *emitter) lateFence() {
 	for b := range e.s.DB {
 		db := &e.s.DB[b]
-		if e.s.Boot.Late>>b&1 == 1 && lockFree(e.c, db) && db.Head < e.s.Boot.Start {
+		if e.s.Boot.Late>>b&1 == 1 && db.Down == 0 && lockFree(e.c, db) && db.Head < e.s.Boot.Start {
 			e.do(LateFence, 1, b, 0, func(t *State) {
 				e.jumpLane(t, b)
 				t.Boot.Late &^= 1 << b

@@ -17,7 +17,7 @@ func (e *emitter) faults() {
 	if e.s.Faults[Away] > 0 && e.s.DB[1].Down == 0 {
 		e.do(GoAway, 0, 1, 0, func(t *State) { t.Faults[Away]--; t.DB[1].Down = 1 })
 	}
-	if e.s.DB[1].Down == 1 && e.s.Boot.Step == bootDone {
+	if e.s.DB[1].Down == 1 && (e.s.Boot.Step == bootNone || e.s.Boot.Step == bootDone) {
 		e.do(Back, 0, 1, 0, func(t *State) { t.DB[1].Down = 0 })
 	}
 }

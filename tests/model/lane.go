@@ -3,12 +3,19 @@ package model
 // Lane transactions: lock, guard, commit, void.
 
 // lockFree: may a session take the lane row's lock?
-func lockFree(c *Scenario, db *DB) bool { return db.Down == 0 && (db.Lock == 0 || c.Etcd) }
+func lockFree(c *Scenario, db *DB) bool { return db.Lock == 0 || c.Etcd }
+
+// reachable: the network between process 1 and a backend may be down, while
+// others still reach it.
+func reachable(s *State, p, b int) bool { return p != 1 || s.DB[b].Down == 0 }
 
 // owned: is the lane row one that process p may use? ("A lane whose m_id is not
 // ours is refused with both names.")
 func owned(c *Scenario, s *State, p, b int) bool {
 	db := &s.DB[b]
+	if !c.has(RuleLateFence) && p == 1 && s.Boot.Late>>b&1 == 1 {
+		return true
+	}
 	return (db.MID == c.mid(p) || !c.has(RuleMID)) &&
 		(db.Epoch == s.P[p].Epoch || !c.has(RuleEpoch))
 }
@@ -18,7 +25,7 @@ func owned(c *Scenario, s *State, p, b int) bool {
 // epoch=:e AND gen=:g; 0 rows = roll back."
 func guard(c *Scenario, s *State, p, b, op int, first uint8) bool {
 	db := &s.DB[b]
-	if c.has(RuleGuardHead) && db.Head >= first {
+	if c.has(RuleGuardHead) && db.Head >= first && !c.Etcd {
 		return false
 	}
 	if db.Ver != s.Op[op].Ver && !c.Etcd {
@@ -41,7 +48,7 @@ func lostTail(c *Scenario, s *State, p, b int) bool {
 // canVoid: may process p void lane b now, by rules and locks?
 func canVoid(c *Scenario, s *State, p, b int) bool {
 	db := &s.DB[b]
-	if db.Down == 1 || !owned(c, s, p, b) || lostTail(c, s, p, b) {
+	if !reachable(s, p, b) || !owned(c, s, p, b) || lostTail(c, s, p, b) {
 		return false
 	}
 	return lockFree(c, db) || !c.has(RuleVoidLock)
@@ -91,9 +98,9 @@ func change(c *Scenario, s *State, i, b, k int, rev uint8) {
 	gone := script.Kind == Delete || script.Kind == Reap
 	if gone {
 		now = Object{}
-		if old.Mod == 0 {
-			s.Bad = uint8(LawReap)
-		}
+	}
+	if gone && old.Mod == 0 || script.Kind == Create && old.Mod != 0 {
+		s.Bad = uint8(LawExpected)
 	}
 	if script.Kind == Reap && (old.Expiry == 0 || old.Expiry > s.Clock) {
 		s.Bad = uint8(LawReap)

@@ -18,6 +18,7 @@ const (
 	LawProgress       // a requested progress is below what had been handed out
 	LawFloor          // floor above head
 	LawGone           // a fresh list's number is below the floor it was read with
+	LawExpected       // a write commits whose expectation does not hold
 	LawReap           // an expiry took an object that was renewed, or took it twice
 	LawPlusOne        // one writer without faults skips a number
 	LawStuck          // nothing can happen any more and something is unfinished
@@ -32,7 +33,7 @@ var lawNames = [numLaws]string{
 	"numbers of a resource never go down", "a handed out number is not in the future",
 	"no failure is reported for a write that lands", "no event is lost", "events are in order, each once",
 	"progress is at least what was handed out before the request", "floor <= head",
-	"a fresh list can be watched", "an expiry takes what expired, once", "+1 per write",
+	"a fresh list can be watched", "expectations hold at commit", "an expiry takes what expired, once", "+1 per write",
 	"every task gets to its end", "every run ends", "the scope is bounded",
 }
 

@@ -83,10 +83,18 @@ func (e *emitter) scanMemory(r int) {
 func (e *emitter) scanOne(r, b int) {
 	e.do(Snapshot, r, b, 0, func(t *State) {
 		rd := &t.Rd[r]
-		complete := rd.Rev
 		if !e.c.has(RuleCompleteFirst) {
-			complete = e.c.complete(t, b)
+			// The snapshot is taken now, complete[b] is read later.
+			if rd.Done == 0 {
+				e.readKeys(t, r, b, 255)
+				rd.Done, rd.Alloc[b] = 1, t.DB[b].Head
+				return
+			}
+			rd.R = max(rd.Alloc[b], e.c.complete(t, b))
+			e.answer(t, r)
+			return
 		}
+		complete := rd.Rev
 		rd.R = max(t.DB[b].Head, complete)
 		if !e.c.has(RuleHeadToo) {
 			rd.R = complete

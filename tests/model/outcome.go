@@ -24,7 +24,7 @@ func (e *emitter) resolve(p, b, i int) {
 func (e *emitter) fence(p, b, i int) {
 	pr := &e.s.P[p]
 	if !canVoid(e.c, e.s, p, b) {
-		if e.s.DB[b].Down == 0 && (!owned(e.c, e.s, p, b) || lostTail(e.c, e.s, p, b)) {
+		if reachable(e.s, p, b) && (!owned(e.c, e.s, p, b) || lostTail(e.c, e.s, p, b)) {
 			e.do(Fence, p, b, i, func(t *State) { t.P[p].PC = PCStopped })
 		}
 		return
@@ -53,7 +53,7 @@ func (e *emitter) failed(t *State, p, i int) {
 }
 
 func (e *emitter) readToken(p, b, i int) {
-	if e.s.DB[b].Down == 1 {
+	if !reachable(e.s, p, b) {
 		return
 	}
 	first := e.s.P[p].First

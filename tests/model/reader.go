@@ -20,6 +20,9 @@ func (e *emitter) reader(r int) {
 func (e *emitter) arrive(r int) {
 	spec := &e.c.Reads[r]
 	known := max(e.s.Rd[r].Topo, 1)
+	if announced := e.s.M[e.c.meta(spec.Proc)].Topo; known < announced {
+		e.do(ReloadRead, r, 0, 0, func(t *State) { t.Rd[r].Topo = announced })
+	}
 	whole := e.c.reach(known, e.c.Resources[spec.Resource])
 	mine := e.c.reach(known, spec.Keys)
 	switch {
@@ -32,11 +35,18 @@ func (e *emitter) arrive(r int) {
 				t.Rd[r].PC, t.Rd[r].Rev, t.Rd[r].R = ReadScan, t.Rd[r].Asked, t.Rd[r].Asked
 			})
 		}
-	case single(whole) || !e.c.has(RuleOneNumber) && single(mine):
+	case single(whole) && e.opened(known, first(whole)) || !e.c.has(RuleOneNumber) && single(mine):
 		e.readOne(r, known, first(mine))
 	default:
 		e.resolveRead(r, known)
 	}
+}
+
+// opened: head[b] numbers a resource only when the lane is of the topology that
+// says that the resource lives there alone. Before that, whoever knows the
+// older one hands out numbers of several lanes (RuleOpenNumber; found by this model).
+func (e *emitter) opened(known uint8, b int) bool {
+	return e.s.DB[b].Gen == e.c.gen(known, b) || !e.c.has(RuleOpenNumber)
 }
 
 func single(s uint8) bool { return s&(s-1) == 0 }
@@ -106,7 +116,7 @@ func (e *emitter) usable(p, b int) bool {
 // snapshot". One snapshot is one step.
 func (e *emitter) readOne(r int, known uint8, b int) {
 	spec, db := &e.c.Reads[r], &e.s.DB[b]
-	if db.Down == 1 || e.waitsForGen(r, known, b) {
+	if !reachable(e.s, spec.Proc, b) || e.waitsForGen(r, known, b) {
 		return
 	}
 	e.do(ReadOne, r, b, 0, func(t *State) {
@@ -175,7 +185,7 @@ func (e *emitter) scan(r int) {
 	}
 	todo := e.c.reach(rd.Topo, spec.Keys) &^ rd.Done
 	for b := range e.s.DB {
-		if todo>>b&1 == 0 || e.s.DB[b].Down == 1 || e.waitsForGen(r, rd.Topo, b) {
+		if todo>>b&1 == 0 || !reachable(e.s, spec.Proc, b) || e.waitsForGen(r, rd.Topo, b) {
 			continue
 		}
 		if !e.usable(spec.Proc, b) {

@@ -49,6 +49,7 @@ const (
 	RuleTokenRetry                // etcd: a failed compare is a conflict only after the token
 	RuleMinRaises                 // answering a minimum above head raises head to it
 	RuleTokenFloor                // an absent token proves nothing at or below the floor
+	RuleOpenNumber                // move: until a backend is open its head is nobody's number
 	RuleHeadToo                   // memory: max(head, complete), not complete alone
 	RuleShown                     // memory: what a list showed is the least the next answer says
 	numRules
@@ -63,7 +64,7 @@ var ruleNames = [numRules]string{
 	"floor-below-head", "floor-before-delete", "undo-log", "jump", "fence-all", "late-fence",
 	"void-at-start", "fence-before-copy", "raise-head", "raise-floor", "end-watches",
 	"raise-under-lock", "reap-exact", "expired-visible", "etcd-head-first", "etcd-compare",
-	"etcd-token", "minimum-raises", "token-above-floor", "head-too", "shown",
+	"etcd-token", "minimum-raises", "token-above-floor", "number-when-open", "head-too", "shown",
 }
 
 func (r Rule) String() string { return ruleNames[r] }

@@ -51,6 +51,14 @@ func Zombie() *Scenario {
 	})
 }
 
+// TwoLists: a list that could join another one's resolve.
+func TwoLists() *Scenario {
+	return scenario("two-lists", Scenario{
+		Ops:   []WriteOp{w(0, 0), w(1, 2)},
+		Reads: []Read{{Proc: 2, Keys: []int{0, 2}}, {Proc: 2, Keys: []int{0, 2}}},
+	})
+}
+
 // Conflicts: two creators of one key; only one may be told that it won.
 func Conflicts() *Scenario {
 	return scenario("conflicts", Scenario{
@@ -114,8 +122,17 @@ func MemoryOne() *Scenario {
 func MemoryTwo() *Scenario {
 	return scenario("memory-two", Scenario{
 		Ops:    []WriteOp{w(0, 0), w(1, 2), w(0, 0)},
-		Reads:  []Read{{Proc: 2, Keys: []int{0, 2}}, {Proc: 2, Kind: Current, Keys: []int{0, 2}}},
+		Reads:  []Read{{Proc: 2, Keys: []int{0, 2}}},
 		Faults: map[Fault]int{Lost: 1},
+		Memory: true, Watch: true, WatchProc: 2,
+	})
+}
+
+// MemoryProgress: progress is asked for while batches are in flight.
+func MemoryProgress() *Scenario {
+	return scenario("memory-progress", Scenario{
+		Ops:    []WriteOp{w(0, 0), w(1, 2), w(0, 0)},
+		Reads:  []Read{{Proc: 2, Kind: Current, Keys: []int{0, 2}}},
 		Memory: true, Watch: true, WatchProc: 2, Progress: true,
 	})
 }
@@ -185,7 +202,7 @@ func LostMeta() *Scenario {
 		Ops:    []WriteOp{w(0, 2), w(0, 0), w(1, 0)},
 		Reads:  []Read{{Proc: 2, Keys: []int{0}}, {Proc: 1, Keys: []int{0, 2}}},
 		Faults: map[Fault]int{LoseM: 1, Crash: 1, Away: 1},
-		Starts: true,
+		Starts: true, Refusable: true,
 	})
 }
 
@@ -287,8 +304,8 @@ func Expiry() *Scenario {
 // Scenarios are all of them.
 func Scenarios() []*Scenario {
 	return []*Scenario{
-		Outcome(), Early(), Zombie(), Conflicts(), PlusOne(), WatchOne(), WatchTwo(), WatchReadOnly(),
-		MemoryOne(), MemoryTwo(), Namespaces(), Minimum(), Compaction(), QuietFloor(), TokenFloor(),
+		Outcome(), Early(), Zombie(), TwoLists(), Conflicts(), PlusOne(), WatchOne(), WatchTwo(), WatchReadOnly(),
+		MemoryOne(), MemoryTwo(), MemoryProgress(), Namespaces(), Minimum(), Compaction(), QuietFloor(), TokenFloor(),
 		Etcd(), LostMeta(), OlderCopy(), Accepted(), Foreign(), Successor(), Move(), MoveSpread(),
 		MoveWatch(), MoveHistory(), Expiry(),
 	}

@@ -74,7 +74,7 @@ func (e *emitter) polls() {
 	}
 	for b := range e.s.DB {
 		db := &e.s.DB[b]
-		if db.Down == 0 && e.usable(e.c.WatchProc, b) && db.Head > e.s.Watch.Tail[b] {
+		if reachable(e.s, e.c.WatchProc, b) && e.usable(e.c.WatchProc, b) && db.Head > e.s.Watch.Tail[b] {
 			e.do(Poll, 0, b, 0, func(t *State) { poll(t, b) })
 		}
 	}

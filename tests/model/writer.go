@@ -66,7 +66,7 @@ func (e *emitter) begin(p, b, i int) {
 // the lock on InnoDB)"; etcd: "read head's (mod revision, value) BEFORE the take".
 func (e *emitter) lock(p, b, i int) {
 	db := &e.s.DB[b]
-	if !lockFree(e.c, db) || e.notOpen(p, b, i) {
+	if !reachable(e.s, p, b) || !lockFree(e.c, db) || e.notOpen(p, b, i) {
 		return
 	}
 	act := LockLane
@@ -156,6 +156,8 @@ func (e *emitter) take(p, b, i int, then uint8) {
 	m := &e.s.M[e.c.meta(p)]
 	block := e.c.Block > 0
 	if !block && (m.Open == 0 || m.Epoch != e.s.P[p].Epoch) {
+		// M is gone: nobody may wait for it with the lane locked.
+		e.do(Take, p, b, 0, func(t *State) { endSession(t, i); t.P[p].PC = PCStopped })
 		return
 	}
 	if block && int(e.s.P[p].Block)+int(n) > e.blockEnd(p) {
@@ -247,9 +249,6 @@ func (e *emitter) sessions() {
 	for i := range e.c.Ops {
 		o := &e.s.Op[i]
 		b := int(o.Backend)
-		if e.s.DB[b].Down == 1 {
-			continue
-		}
 		if o.Sess == SessFlight {
 			if e.c.Etcd && e.c.has(RuleHeadCompare) && e.s.DB[b].Ver != o.Ver {
 				e.do(RollBack, 0, b, i, func(t *State) { refuse(t, i) })
