@@ -1,91 +1,150 @@
 package model
 
-// Action names what a step does; the comment says what A, B and C are.
+// Action names what a step does.
 type Action uint8
 
-// Actions.
+// Actions. What the arguments of a step mean stands in the table below.
 const (
-	None         Action = iota
-	Ask                 // A process, B backend: the lock statement goes out
-	LockLane            // A process, B backend, C operation
-	ReadHead            // A process, B backend, C operation: etcd's head and key
-	CheckOp             // A process, C operation: preconditions, in their own statement
-	Take                // A process, B backend, C first number
-	SendCommit          // A process, B backend, C operation: objects, events, guard, COMMIT
-	Land                // B backend, C operation: the session commits
-	RollBack            // B backend, C operation: a session without a client rolls back
-	Reply               // A process, C operation
-	Fence               // A process, B backend, C operation: committed void
-	ReadToken           // A process, C operation
-	Feed                // A process, B backend, C operation: into the ring
-	Decide              // A process, B backend, C operation: the sequencer learns it; acknowledged
-	Retry               // A process, C operation: etcd, the same transaction again
-	Reload              // A process: reads the announced topology
-	LookExpired         // A process, C operation
-	Janitor             // A process, B backend: void to alloc
-	Resolve             // A reader: reads rev and alloc
-	ReaderVoid          // A reader, B backend
-	Snapshot            // A reader, B backend: floor, head, gen, objects, events of one moment
-	ReadOne             // A reader: a list in one backend, one snapshot
-	ReloadRead          // A reader: its process reads the announced topology
-	JoinResolve         // A reader: takes the other reader's resolve
-	StartWatch          // at the revision of a list
-	Poll                // B backend: the ring reads (tail, head] from events
-	WatchResolve        // the watching process reads rev and alloc
-	WatchBound          // every backend is complete up to the resolve
-	Emit                // A revision
-	Progress            // C bound
-	AskProgress         // RequestWatchProgress
-	SetTarget           // the compactor chooses floor_target in M
-	RaiseFloor          // B backend
-	DeleteEvents        // B backend
-	Tick                // the backends' clocks
-	NewMeta             // a starting process makes or locks M
-	FenceLane           // B backend: new (m_id, epoch)
-	ChooseStart         // C start
-	JumpLane            // B backend: head = floor = start
-	OpenMeta            // M opens
-	LateFence           // B backend, unreachable before
-	Announce            // topology v+1
-	FenceLoser          // B backend: gen
-	CopyKey             // A key, B to backend
-	ReadRaise           // C number: M.rev, for the raise
-	RaiseLane           // B backend
-	EndWatches          //
-	OpenGainer          // B backend: gen
-	Backup              // an older copy is made
-	Accept              // the operator accepts the loss: new epoch
-	Back                // B backend can be reached again
-	CrashProc           // fault: A process
-	LoseReply           // fault: A process, C operation
-	KillSess            // fault: B backend, C operation
-	LoseMeta            // fault
-	RestoreCopy         // fault: backend 0
-	GoAway              // fault: backend 1
+	None Action = iota
+	Ask
+	LockLane
+	ReadHead
+	CheckOp
+	Take
+	SendCommit
+	Land
+	RollBack
+	Reply
+	Fence
+	ReadToken
+	Feed
+	Decide
+	Retry
+	Reload
+	LookExpired
+	Janitor
+	Resolve
+	ReaderVoid
+	Snapshot
+	ReadOne
+	ReloadRead
+	JoinResolve
+	StartWatch
+	Poll
+	WatchResolve
+	WatchBound
+	Emit
+	Progress
+	AskProgress
+	SetTarget
+	RaiseFloor
+	DeleteEvents
+	Tick
+	NewMeta
+	FenceLane
+	ChooseStart
+	JumpLane
+	OpenMeta
+	LateFence
+	Announce
+	FenceLoser
+	CopyKey
+	ReadRaise
+	RaiseLane
+	EndWatches
+	OpenGainer
+	Backup
+	Accept
+	Back
+	CrashProc
+	LoseReply
+	KillSess
+	LoseMeta
+	RestoreCopy
+	GoAway
 	numActions
 )
 
-var actionNames = [numActions]string{
-	"", "ask-lock", "lock-lane", "read-head", "check", "take", "send-commit", "commit-lands",
-	"rolls-back", "reply", "fence", "read-token", "feed-ring", "decide-and-acknowledge", "retry",
-	"reload-topology", "look-expired", "janitor-voids", "resolve", "reader-voids", "snapshot",
-	"list-one", "reader-reloads", "join-resolve", "start-watch", "poll-events", "watch-resolve", "watch-complete",
-	"emit", "progress", "request-progress", "set-floor-target", "raise-floor", "delete-events",
-	"tick", "new-meta", "fence-lane", "choose-start", "jump-lane", "open-meta", "late-fence",
-	"announce", "fence-loser", "copy-key", "read-raise", "raise-lane", "end-watches",
-	"open-gainer", "backup", "accept-loss", "backend-is-back", "CRASH", "LOSE-REPLY", "KILL-SESSION",
-	"LOSE-META", "RESTORE-OLDER-COPY", "BACKEND-AWAY",
+// actionTable: the name of each action in traces and schedules, and what the
+// three arguments of its step are ("" = unused).
+var actionTable = [numActions]struct{ name, a, b, c string }{
+	Ask:          {"ask-lock", "process", "backend", "write"},
+	LockLane:     {"lock-lane", "process", "backend", "write"},
+	ReadHead:     {"read-head", "process", "backend", "write"},
+	CheckOp:      {"check", "process", "backend", "write"},
+	Take:         {"take", "process", "backend", "number"},
+	SendCommit:   {"send-commit", "process", "backend", "write"},
+	Land:         {"commit-lands", "", "backend", "write"},
+	RollBack:     {"rolls-back", "", "backend", "write"},
+	Reply:        {"reply", "process", "backend", "write"},
+	Fence:        {"fence", "process", "backend", "write"},
+	ReadToken:    {"read-token", "process", "backend", "write"},
+	Feed:         {"feed-ring", "process", "backend", "write"},
+	Decide:       {"decide-and-acknowledge", "process", "backend", "write"},
+	Retry:        {"retry", "process", "backend", "write"},
+	Reload:       {"reload-topology", "process", "", ""},
+	LookExpired:  {"look-expired", "process", "backend", "write"},
+	Janitor:      {"janitor-voids", "process", "backend", ""},
+	Resolve:      {"resolve", "reader", "", ""},
+	ReaderVoid:   {"reader-voids", "reader", "backend", ""},
+	Snapshot:     {"snapshot", "reader", "backend", ""},
+	ReadOne:      {"list-one", "reader", "backend", ""},
+	ReloadRead:   {"reader-reloads", "reader", "", ""},
+	JoinResolve:  {"join-resolve", "reader", "", ""},
+	StartWatch:   {"start-watch", "", "", "revision"},
+	Poll:         {"poll-events", "", "backend", ""},
+	WatchResolve: {"watch-resolve", "", "", "rev"},
+	WatchBound:   {"watch-complete", "", "", "bound"},
+	Emit:         {"emit", "", "", "revision"},
+	Progress:     {"progress", "", "", "bound"},
+	AskProgress:  {"request-progress", "", "", ""},
+	SetTarget:    {"set-floor-target", "", "", "target"},
+	RaiseFloor:   {"raise-floor", "", "backend", "floor"},
+	DeleteEvents: {"delete-events", "", "backend", "upto"},
+	Tick:         {"tick", "", "", ""},
+	NewMeta:      {"new-meta", "process", "", ""},
+	FenceLane:    {"fence-lane", "process", "backend", "unreachable"},
+	ChooseStart:  {"choose-start", "process", "", ""},
+	JumpLane:     {"jump-lane", "process", "backend", "start"},
+	OpenMeta:     {"open-meta", "process", "", ""},
+	LateFence:    {"late-fence", "process", "backend", ""},
+	Announce:     {"announce", "", "", ""},
+	FenceLoser:   {"fence-loser", "", "backend", ""},
+	CopyKey:      {"copy-key", "key", "backend", ""},
+	ReadRaise:    {"read-raise", "", "", "number"},
+	RaiseLane:    {"raise-lane", "", "backend", "number"},
+	EndWatches:   {"end-watches", "", "", ""},
+	OpenGainer:   {"open-gainer", "", "backend", ""},
+	Backup:       {"backup", "", "backend", ""},
+	Accept:       {"accept-loss", "", "", ""},
+	Back:         {"backend-is-back", "", "backend", ""},
+	CrashProc:    {"CRASH", "process", "", ""},
+	LoseReply:    {"LOSE-REPLY", "process", "backend", "write"},
+	KillSess:     {"KILL-SESSION", "", "backend", "write"},
+	LoseMeta:     {"LOSE-META", "", "", ""},
+	RestoreCopy:  {"RESTORE-OLDER-COPY", "", "backend", ""},
+	GoAway:       {"BACKEND-AWAY", "", "backend", ""},
 }
 
-func (a Action) String() string { return actionNames[a] }
+func (a Action) String() string { return actionTable[a].name }
 
-// IsFault: nothing may rely on it to get further.
-func (a Action) IsFault() bool {
-	switch a {
-	case CrashProc, LoseReply, KillSess, LoseMeta, RestoreCopy, GoAway, Backup, SetTarget:
-		return true
+// IsFault: nothing may rely on it to get further. A compaction and a backup are
+// nobody's duty either.
+func (a Action) IsFault() bool { return a >= CrashProc || a == Backup || a == SetTarget }
+
+// args are the named arguments of a step.
+func (s Step) args() map[string]int {
+	named := map[string]int{}
+	row := actionTable[s.Act]
+	for _, arg := range []struct {
+		name  string
+		value uint8
+	}{{row.a, s.A}, {row.b, s.B}, {row.c, s.C}} {
+		if arg.name != "" {
+			named[arg.name] = int(arg.value)
+		}
 	}
-	return false
+	return named
 }
 
 // emitter collects successors: each action copies the state and changes it.

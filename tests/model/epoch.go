@@ -96,6 +96,9 @@ func (e *emitter) choose(t *State) {
 	}
 	t.Boot.Start, t.Boot.Step = top, bootJump
 	if e.c.has(RuleJump) {
+		t.Boot.Start = top + 1
+	}
+	if e.c.has(RuleJump) && e.c.has(RuleJumpFar) {
 		t.Boot.Start = top + jump
 	}
 }

@@ -28,7 +28,7 @@ func (r Result) String() string {
 }
 
 // fingerprint: two independent 64-bit mixes of the bytes. A collision would
-// hide a state; at ten million states its probability is below 1e-24.
+// hide a state; at a hundred million states its probability is below 1e-22.
 func fingerprint(s *State) [2]uint64 {
 	words := (*[unsafe.Sizeof(State{}) / 8]uint64)(unsafe.Pointer(s))
 	a, b := uint64(0x9e3779b97f4a7c15), uint64(0xd1b54a32d192ed03)
@@ -38,7 +38,8 @@ func fingerprint(s *State) [2]uint64 {
 		b = (b + w) * 0xc4ceb9fe1a85ec53
 		b ^= b >> 29
 	}
-	return [2]uint64{a, b}
+	a ^= b >> 32
+	return [2]uint64{a * 0x9fb21c651e98df25, b ^ a>>29}
 }
 
 // explorer is a breadth-first search: the first trace to a broken law is a
@@ -46,6 +47,7 @@ func fingerprint(s *State) [2]uint64 {
 // long as they are on the frontier.
 type explorer struct {
 	c       *Scenario
+	visit   func(*State)
 	seen    map[[2]uint64]uint32
 	parent  []uint32
 	step    []Step
@@ -56,9 +58,10 @@ type explorer struct {
 }
 
 // Explore visits every state of the scenario, or stops at the first broken law.
-func Explore(c *Scenario) Result {
+// visit sees each of them; it may be nil.
+func Explore(c *Scenario, visit func(*State)) Result {
 	begin := time.Now()
-	e := &explorer{c: c, seen: map[[2]uint64]uint32{}}
+	e := &explorer{c: c, visit: visit, seen: map[[2]uint64]uint32{}}
 	init := c.Init()
 	e.add(&init, 0, Step{})
 	for frontier := e.take(); len(frontier) > 0 && e.result.Broken == 0; frontier = e.take() {
@@ -104,6 +107,9 @@ func (e *explorer) expand(s *State, id uint32) bool {
 	if law := Check(e.c, s); law != 0 {
 		e.fail(law, id)
 		return false
+	}
+	if e.visit != nil {
+		e.visit(s)
 	}
 	progress := false
 	Successors(e.c, s, func(step Step, t *State) {

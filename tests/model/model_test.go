@@ -60,6 +60,18 @@ func mutations() []mutation {
 		{"", Successor(), []Rule{RuleEpoch}, nil},
 		{"", Successor(), []Rule{RuleVoidAtStart}, nil},
 		{"", Successor(), []Rule{RuleEpoch, RuleVoidAtStart}, nil},
+		{"", LostMeta(), []Rule{RuleJumpFar}, nil},
+		{"", MoveSwap(), []Rule{RuleClosed}, nil},
+		{"", MoveFaults(), []Rule{RuleFenceCopy}, nil},
+		{"", MoveFaults(), []Rule{RuleGenWrite}, nil},
+		{"", Etcd(), []Rule{RuleVoidWrites}, nil},
+		{"", Etcd(), []Rule{RuleVoidMax}, nil},
+		{"", WatchReadOnly(), []Rule{RuleVoidMax}, nil},
+		{"", WatchOne(), []Rule{RuleVoidMax}, nil},
+		{"", WatchTwo(), []Rule{RuleVoidMax}, nil},
+		{"", Early(), []Rule{RuleVoidMax}, nil},
+		{"", MemoryTwo(), []Rule{RuleVoidMax}, nil},
+		{"", WatchReadOnly(), []Rule{RuleVoidLock}, nil},
 		{"", Move(), []Rule{RuleRaise}, nil},
 		{"", MoveSpread(), []Rule{RuleRaise}, nil},
 		{"", MoveSpread(), []Rule{RuleRaiseLocked}, nil},
@@ -75,7 +87,7 @@ func mutations() []mutation {
 func TestScenarios(t *testing.T) {
 	for _, c := range Scenarios() {
 		t.Run(c.Name, func(t *testing.T) {
-			r := Explore(c)
+			r := Explore(c, nil)
 			t.Log(r)
 			if r.Broken != 0 {
 				s, _, err := Replay(c, r.Trace)
@@ -88,7 +100,7 @@ func TestScenarios(t *testing.T) {
 func TestMutations(t *testing.T) {
 	for _, m := range mutations() {
 		m.scope.Rules = AllRules.Without(m.out...)
-		r := Explore(m.scope)
+		r := Explore(m.scope, nil)
 		t.Logf("%-4s %-16s %v: %q %d steps, %v", m.number, m.scope.Name, m.out, r.Broken, len(r.Trace), r)
 	}
 }

@@ -34,6 +34,7 @@ const (
 	RuleFloorFirst                // the floor is committed before rows go
 	RuleUndoLog                   // events carry the value before
 	RuleJump                      // new epoch: jump, and the floor with it
+	RuleJumpFar                   // new epoch: far above, not max(heads) + 1
 	RuleFenceAll                  // new epoch: M opens after every reachable lane was fenced
 	RuleLateFence                 // a backend unreachable then serves nothing until fenced
 	RuleVoidAtStart               // a start voids every lane to the reserved end
@@ -49,6 +50,7 @@ const (
 	RuleTokenRetry                // etcd: a failed compare is a conflict only after the token
 	RuleMinRaises                 // answering a minimum above head raises head to it
 	RuleTokenFloor                // an absent token proves nothing at or below the floor
+	RuleClosed                    // move: who loses and gains stays closed for what it gains
 	RuleOpenNumber                // move: until a backend is open its head is nobody's number
 	RuleHeadToo                   // memory: max(head, complete), not complete alone
 	RuleShown                     // memory: what a list showed is the least the next answer says
@@ -61,10 +63,10 @@ var ruleNames = [numRules]string{
 	"void-confirmed", "void-seen", "void-incarnation", "janitor", "session-timeouts",
 	"number-per-resource", "complete-below-flight", "complete-before-snapshot", "fresh-resolve",
 	"wait-all", "ring-tail", "ring-before-decide", "merge-complete", "progress-after-call",
-	"floor-below-head", "floor-before-delete", "undo-log", "jump", "fence-all", "late-fence",
+	"floor-below-head", "floor-before-delete", "undo-log", "jump", "jump-far", "fence-all", "late-fence",
 	"void-at-start", "fence-before-copy", "raise-head", "raise-floor", "end-watches",
 	"raise-under-lock", "reap-exact", "expired-visible", "etcd-head-first", "etcd-compare",
-	"etcd-token", "minimum-raises", "token-above-floor", "number-when-open", "head-too", "shown",
+	"etcd-token", "minimum-raises", "token-above-floor", "closed-until-copied", "number-when-open", "head-too", "shown",
 }
 
 func (r Rule) String() string { return ruleNames[r] }

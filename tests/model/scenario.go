@@ -111,7 +111,7 @@ func (c *Scenario) genOK(v uint8, b int, keys []int, laneGen uint8) bool {
 	if laneGen == c.gen(v, b) {
 		return true
 	}
-	if v == 1 || laneGen != c.gen(v-1, b) {
+	if v == 1 || laneGen != c.gen(v-1, b) && laneGen != closed {
 		return false
 	}
 	for _, k := range keys {

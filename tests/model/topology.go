@@ -32,7 +32,7 @@ func (e *emitter) move() {
 			}
 		})
 	case moveFence:
-		e.loser()
+		e.losers()
 	case moveCopy:
 		e.copyKeys()
 	case moveRead:
@@ -43,7 +43,8 @@ func (e *emitter) move() {
 			}
 		})
 	case moveRaise:
-		e.raise()
+		all := func(int) bool { return true }
+		e.eachLane(RaiseLane, all, func(t *State, b int) { e.raiseLane(t, b, t.Move.Start) }, moveEnd)
 	case moveEnd:
 		e.do(EndWatches, 0, 0, 0, func(t *State) {
 			t.Move.Step = moveOpen
@@ -52,38 +53,77 @@ func (e *emitter) move() {
 			}
 		})
 	case moveOpen:
-		e.gainer()
+		e.gainers()
 	}
 	e.reloads()
 }
 
-func (e *emitter) loser() {
-	if db := &e.s.DB[0]; lockFree(e.c, db) {
-		e.do(FenceLoser, 0, 0, 0, func(t *State) {
-			t.DB[0].Gen = 2
-			t.DB[0].Ver++
-			t.Move.Step = moveCopy
-			if !e.c.has(RuleFenceCopy) {
-				t.Move.Step = moveRead
+// closed is the generation of a backend that both loses and gains keys: the old
+// topology is over there, the new one not yet open (RuleClosed; found by this model).
+const closed = 3
+
+// moves tells whether backend b loses and gains keys.
+func (c *Scenario) moves(b int) (loses, gains bool) {
+	for k := 0; k < NumKeys; k++ {
+		if from, to := c.backendOf(1, k), c.backendOf(2, k); from != to {
+			loses, gains = loses || from == b, gains || to == b
+		}
+	}
+	return loses, gains
+}
+
+// eachLane offers act for every lane in the set that is not done and free; when
+// all are done the move goes on to the next step.
+func (e *emitter) eachLane(act Action, set func(b int) bool, do func(t *State, b int), then uint8) {
+	left := uint8(0)
+	for b := range e.s.DB {
+		if set(b) && e.s.Move.Fence>>b&1 == 0 {
+			left |= 1 << b
+		}
+	}
+	for b := range e.s.DB {
+		if left>>b&1 == 0 || !lockFree(e.c, &e.s.DB[b]) {
+			continue
+		}
+		e.do(act, 0, b, int(e.s.Move.Start), func(t *State) {
+			do(t, b)
+			t.DB[b].Ver++
+			t.Move.Fence |= 1 << b
+			if left == 1<<b {
+				t.Move.Step, t.Move.Fence = then, 0
 			}
 		})
 	}
 }
 
+func (e *emitter) losers() {
+	then := moveCopy
+	if !e.c.has(RuleFenceCopy) {
+		then = moveRead
+	}
+	set := func(b int) bool { loses, _ := e.c.moves(b); return loses }
+	e.eachLane(FenceLoser, set, func(t *State, b int) {
+		t.DB[b].Gen = 2
+		if _, gains := e.c.moves(b); gains && e.c.has(RuleClosed) {
+			t.DB[b].Gen = closed
+		}
+	}, then)
+}
+
 // copyKeys: one key a step, in the gaining lane; revisions are kept.
 func (e *emitter) copyKeys() {
 	for k := 0; k < NumKeys; k++ {
-		if e.c.Route[0][k] == e.c.Route[1][k] || e.s.Move.Fence>>k&1 == 1 {
+		from, to := e.c.backendOf(1, k), e.c.backendOf(2, k)
+		if from == to || e.s.Move.Fence>>k&1 == 1 {
 			continue
 		}
-		if to := int(e.c.Route[1][k]); lockFree(e.c, &e.s.DB[to]) {
+		if lockFree(e.c, &e.s.DB[to]) {
 			e.do(CopyKey, k, to, 0, func(t *State) {
-				t.DB[to].Obj[k] = t.DB[e.c.Route[0][k]].Obj[k]
+				t.DB[to].Obj[k] = t.DB[from].Obj[k]
 				t.DB[to].Ver++
 				t.Move.Fence |= 1 << k
 				e.copied(t)
 			})
-			return
 		}
 		return
 	}
@@ -95,50 +135,31 @@ func (e *emitter) copied(t *State) {
 			return
 		}
 	}
-	t.Move.Step = moveRead
+	t.Move.Step, t.Move.Fence = moveRead, 0
 	if !e.c.has(RuleFenceCopy) {
 		t.Move.Step = moveFence
-	}
-}
-
-func (e *emitter) raise() {
-	for b := range e.s.DB {
-		if e.s.Move.Fence>>b&1 == 1 || !lockFree(e.c, &e.s.DB[b]) {
-			continue
-		}
-		e.do(RaiseLane, 0, b, int(e.s.Move.Start), func(t *State) {
-			e.raiseLane(t, b, t.Move.Start)
-			t.Move.Fence |= 1 << b
-			if t.Move.Fence == 1<<NumBackends-1 {
-				t.Move.Step = moveEnd
-			}
-		})
 	}
 }
 
 func (e *emitter) raiseLane(t *State, b int, to uint8) {
 	db := &t.DB[b]
 	db.Head = max(db.Head, to)
-	db.Ver++
 	if e.c.has(RuleRaiseFloor) {
 		db.Floor = max(db.Floor, min(to, db.Head))
 	}
 }
 
-// gainer opens the gaining backend. Between the raise and here, whoever knows
+// gainers opens the gaining backends. Between the raise and here, whoever knows
 // only the old topology may still hand out numbers above the raise: so M.rev is
 // read again under this lock (RuleRaiseLocked; found by this model).
-func (e *emitter) gainer() {
-	if db := &e.s.DB[1]; lockFree(e.c, db) {
-		e.do(OpenGainer, 0, 1, 0, func(t *State) {
-			if e.c.has(RuleRaiseLocked) && e.c.has(RuleRaise) {
-				e.raiseLane(t, 1, t.M[0].Rev)
-			}
-			t.DB[1].Gen = 2
-			t.DB[1].Ver++
-			t.Move.Step = moveDone
-		})
-	}
+func (e *emitter) gainers() {
+	set := func(b int) bool { _, gains := e.c.moves(b); return gains }
+	e.eachLane(OpenGainer, set, func(t *State, b int) {
+		if e.c.has(RuleRaiseLocked) && e.c.has(RuleRaise) {
+			e.raiseLane(t, b, t.M[0].Rev)
+		}
+		t.DB[b].Gen = 2
+	}, moveDone)
 }
 
 // reloads: a writer that waits with nothing in hand may read the new topology.

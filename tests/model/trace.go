@@ -9,17 +9,15 @@ import (
 // Entry is one step of a schedule as it is replayed or read: who did what, and
 // what the databases and the metadata store hold after it.
 type Entry struct {
-	N       int         `json:"n"`
-	Action  string      `json:"action"`
-	A       uint8       `json:"a"`
-	B       uint8       `json:"b"`
-	C       uint8       `json:"c"`
-	Fault   bool        `json:"fault,omitempty"`
-	Lanes   []LaneAfter `json:"lanes"`
-	Rev     uint8       `json:"rev"`
-	Outcome []string    `json:"outcome"` // per operation
-	Answers []Answer    `json:"answers"` // per reader
-	Watch   WatchAfter  `json:"watch"`
+	N       int            `json:"n"`
+	Action  string         `json:"action"`
+	Args    map[string]int `json:"args,omitempty"`
+	Fault   bool           `json:"fault,omitempty"`
+	Lanes   []LaneAfter    `json:"lanes"`
+	Rev     uint8          `json:"rev"`
+	Outcome []string       `json:"outcome"` // per operation
+	Answers []Answer       `json:"answers"` // per reader
+	Watch   WatchAfter     `json:"watch"`
 }
 
 // LaneAfter is a backend after a step.
@@ -105,7 +103,7 @@ var outcomeNames = []string{"", "acknowledged", "conflict", "failed", "unknown"}
 var readNames = []string{"", "reading", "done", "unavailable", "gone"}
 
 func describe(c *Scenario, s *State, n int, step Step) Entry {
-	e := Entry{N: n, Action: step.Act.String(), A: step.A, B: step.B, C: step.C,
+	e := Entry{N: n, Action: step.Act.String(), Args: step.args(),
 		Fault: step.Act.IsFault(), Rev: max(s.M[0].Rev, s.M[1].Rev)}
 	for b := range s.DB {
 		e.Lanes = append(e.Lanes, describeLane(&s.DB[b]))
@@ -163,32 +161,19 @@ func (s Schedule) String() string {
 	return out.String()
 }
 
+// who is the arguments of a step, in a fixed order.
 func who(e Entry) string {
-	switch act := actionOf(e.Action); {
-	case act >= Resolve && act <= JoinResolve:
-		return fmt.Sprintf("reader %d, backend %d", e.A, e.B)
-	case act == Take:
-		return fmt.Sprintf("process %d, backend %d, number %d", e.A, e.B, e.C)
-	case act == Emit:
-		return fmt.Sprintf("revision %d", e.A)
-	case act == CopyKey:
-		return fmt.Sprintf("k%d to backend %d", e.A, e.B)
-	case act == Land || act == RollBack || act == KillSess:
-		return fmt.Sprintf("backend %d, write %d", e.B, e.C)
-	case act >= Ask && act <= LookExpired || act == LoseReply:
-		return fmt.Sprintf("process %d, backend %d, write %d", e.A, e.B, e.C)
-	}
-	return fmt.Sprintf("process %d, backend %d (%d)", e.A, e.B, e.C)
-}
-
-func actionOf(name string) Action {
-	for a, n := range actionNames {
-		if n == name {
-			return Action(a)
+	var out []string
+	for _, name := range argNames {
+		if value, ok := e.Args[name]; ok {
+			out = append(out, fmt.Sprintf("%s %d", name, value))
 		}
 	}
-	return None
+	return strings.Join(out, ", ")
 }
+
+var argNames = []string{"process", "reader", "key", "backend", "write", "number", "revision", "rev",
+	"bound", "target", "floor", "upto", "unreachable", "start"}
 
 func after(e Entry) string {
 	var out strings.Builder

@@ -28,7 +28,7 @@ func (e *emitter) watch() {
 	}
 	e.bounds()
 	if rev := e.lowest(); rev != 0 {
-		e.do(Emit, int(rev), 0, 0, func(t *State) { e.deliver(t, rev) })
+		e.do(Emit, 0, 0, int(rev), func(t *State) { e.deliver(t, rev) })
 	} else if w.Bound > w.Cur {
 		e.do(Progress, 0, 0, int(w.Bound), func(t *State) { e.progress(t) })
 	} else if w.Want == 2 && w.Cur >= w.Asked {
