@@ -3,7 +3,6 @@ package model
 import (
 	"fmt"
 	"time"
-	"unsafe"
 )
 
 // Step is one action: what happened, to whom. A, B, C are small arguments
@@ -27,31 +26,16 @@ func (r Result) String() string {
 		r.Elapsed.Seconds())
 }
 
-// fingerprint: two independent 64-bit mixes of the bytes. A collision would
-// hide a state; at a hundred million states its probability is below 1e-22.
-func fingerprint(s *State) [2]uint64 {
-	words := (*[unsafe.Sizeof(State{}) / 8]uint64)(unsafe.Pointer(s))
-	a, b := uint64(0x9e3779b97f4a7c15), uint64(0xd1b54a32d192ed03)
-	for _, w := range words {
-		a = (a ^ w) * 0xff51afd7ed558ccd
-		a ^= a >> 32
-		b = (b + w) * 0xc4ceb9fe1a85ec53
-		b ^= b >> 29
-	}
-	a ^= b >> 32
-	return [2]uint64{a * 0x9fb21c651e98df25, b ^ a>>29}
-}
-
 // explorer is a breadth-first search: the first trace to a broken law is a
 // shortest one. Only fingerprints of visited states are kept; states live as
 // long as they are on the frontier.
 type explorer struct {
 	c       *Scenario
 	visit   func(*State)
-	seen    map[[2]uint64]uint32
+	seen    *visited
 	parent  []uint32
 	step    []Step
-	next    []State
+	next    frontier
 	edges   []uint32 // successors of each state, one after the other
 	edgeEnd []uint32
 	result  Result
@@ -61,16 +45,15 @@ type explorer struct {
 // visit sees each of them; it may be nil.
 func Explore(c *Scenario, visit func(*State)) Result {
 	begin := time.Now()
-	e := &explorer{c: c, visit: visit, seen: map[[2]uint64]uint32{}}
+	e := &explorer{c: c, visit: visit, seen: newVisited()}
 	init := c.Init()
 	e.add(&init, 0, Step{})
-	for frontier := e.take(); len(frontier) > 0 && e.result.Broken == 0; frontier = e.take() {
-		base := len(e.parent) - len(frontier)
-		for i := range frontier {
-			if !e.expand(&frontier[i], uint32(base+i)) {
-				break
-			}
-		}
+	for level := e.take(); level.size > 0 && e.result.Broken == 0; level = e.take() {
+		id := uint32(len(e.parent) - level.size)
+		level.each(func(s *State) bool {
+			id++
+			return e.expand(s, id-1)
+		})
 		e.result.Depth++
 	}
 	if e.result.Broken == 0 {
@@ -83,22 +66,49 @@ func Explore(c *Scenario, visit func(*State)) Result {
 	return e.result
 }
 
-func (e *explorer) take() []State {
-	frontier := e.next
-	e.next = nil
-	return frontier
+// frontier is the states of one depth, in chunks: they are never moved.
+type frontier struct {
+	chunks [][]State
+	size   int
+}
+
+const chunk = 1 << 10
+
+func (f *frontier) push(s *State) {
+	if f.size%chunk == 0 {
+		f.chunks = append(f.chunks, make([]State, 0, chunk))
+	}
+	last := &f.chunks[len(f.chunks)-1]
+	*last = append(*last, *s)
+	f.size++
+}
+
+// each calls visit until it says false; what was visited is forgotten.
+func (f *frontier) each(visit func(*State) bool) {
+	for n := range f.chunks {
+		for i := range f.chunks[n] {
+			if !visit(&f.chunks[n][i]) {
+				return
+			}
+		}
+		f.chunks[n] = nil
+	}
+}
+
+func (e *explorer) take() frontier {
+	level := e.next
+	e.next = frontier{}
+	return level
 }
 
 func (e *explorer) add(s *State, from uint32, step Step) uint32 {
-	key := fingerprint(s)
-	if id, ok := e.seen[key]; ok {
+	id, fresh := e.seen.add(fingerprint(s))
+	if !fresh {
 		return id
 	}
-	id := uint32(len(e.parent))
-	e.seen[key] = id
 	e.parent = append(e.parent, from)
 	e.step = append(e.step, step)
-	e.next = append(e.next, *s)
+	e.next.push(s)
 	return id
 }
 

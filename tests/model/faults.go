@@ -93,6 +93,9 @@ func (e *emitter) restore(t *State) {
 			refuse(t, i)
 		}
 	}
+	t.forget(func(f Fact) bool {
+		return f.Backend != 0 || f.Rev <= t.Copy.Head || e.noticed(t, f)
+	})
 	inc := t.DB[0].Inc
 	t.DB[0] = t.Copy
 	t.DB[0].Inc = inc
@@ -107,9 +110,35 @@ func (e *emitter) accept(t *State) {
 	t.Lost = 1
 	t.M[0].Open = 0
 	e.crash(t, 0)
+	t.forget(func(f Fact) bool { return f.Backend != 0 || f.Rev <= t.Copy.Head })
+	t.Copy = DB{}
+}
+
+// noticed: a commit that was neither acknowledged nor shown to anybody may go
+// without a trace.
+func (e *emitter) noticed(t *State, f Fact) bool {
+	if t.Pub[f.Key] >= f.Rev || t.Watch.Emit&bit(f.Rev) != 0 {
+		return true
+	}
+	for r := range t.Rd {
+		if t.Rd[r].Got[f.Key] >= f.Rev {
+			return true
+		}
+	}
+	for i := range t.Op {
+		if t.Op[i].Landed == f.Rev && t.Op[i].Outcome != Acked {
+			t.Op[i].Landed = 0
+			return false
+		}
+	}
+	return true
+}
+
+// forget keeps only some of what happened.
+func (t *State) forget(keep func(Fact) bool) {
 	kept := 0
 	for _, f := range t.Log {
-		if f.Rev != 0 && (f.Backend != 0 || f.Rev <= t.Copy.Head) {
+		if f.Rev != 0 && keep(f) {
 			t.Log[kept] = f
 			kept++
 		}
@@ -117,5 +146,4 @@ func (e *emitter) accept(t *State) {
 	for ; kept < len(t.Log); kept++ {
 		t.Log[kept] = Fact{}
 	}
-	t.Copy = DB{}
 }

@@ -45,7 +45,7 @@ func Check(c *Scenario, s *State) Law {
 		return Law(s.Bad)
 	}
 	for b := range s.DB {
-		if s.DB[b].Floor > s.DB[b].Head {
+		if s.DB[b].Floor > s.DB[b].Head && !c.FloorFree {
 			return LawFloor
 		}
 	}

@@ -57,7 +57,12 @@ func (e *emitter) snapshot(t *State, r, b int) {
 }
 
 func (e *emitter) readKeys(t *State, r, b int, at uint8) {
-	rd := &t.Rd[r]
+	rd, p := &t.Rd[r], &t.P[e.c.Reads[r].Proc]
+	// A committed head that was shown is as good as acknowledged (RuleSeenReads;
+	// found by this model). Kept only where a copy can come back.
+	if e.c.Faults[Restore] > 0 && e.c.has(RuleSeenReads) {
+		p.Seen[b] = max(p.Seen[b], t.DB[b].Head)
+	}
 	for _, k := range e.c.Reads[r].Keys {
 		if e.c.backendOf(rd.Topo, k) == b {
 			rd.Got[k] = valueAt(e.c, t, b, k, at)

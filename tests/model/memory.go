@@ -91,6 +91,7 @@ func (e *emitter) scanOne(r, b int) {
 				return
 			}
 			rd.R = max(rd.Alloc[b], e.c.complete(t, b))
+			t.M[0].Conf[b] = max(t.M[0].Conf[b], rd.Alloc[b])
 			e.answer(t, r)
 			return
 		}

@@ -164,7 +164,7 @@ func (e *emitter) acknowledge(t *State, p, b, i int) {
 // under the lock; readers and fences use what they read before it.
 func (e *emitter) janitor(p int) {
 	m := &e.s.M[e.c.meta(p)]
-	if !e.c.has(RuleJanitor) || e.c.Memory || m.Open == 0 || e.c.Block > 0 {
+	if !e.c.has(RuleJanitor) || !e.c.busy(p) || e.c.Memory || m.Open == 0 || e.c.Block > 0 {
 		return
 	}
 	for b := range e.s.DB {

@@ -18,6 +18,7 @@ const (
 	RuleVoidLock                  // a void takes the lane lock
 	RuleConfirmed                 // void refuses head < confirmed[b]
 	RuleSeen                      // void refuses head < what this process saw acknowledged
+	RuleSeenReads                 // heads seen in snapshots count as seen too
 	RuleIncarnation               // void refuses another incarnation
 	RuleJanitor                   // every writing process voids what others left
 	RuleTimeouts                  // sessions without a client end on the server
@@ -52,6 +53,7 @@ const (
 	RuleTokenFloor                // an absent token proves nothing at or below the floor
 	RuleClosed                    // move: who loses and gains stays closed for what it gains
 	RuleOpenNumber                // move: until a backend is open its head is nobody's number
+	RuleOrder                     // a merged watch delivers by revision, not lane by lane
 	RuleHeadToo                   // memory: max(head, complete), not complete alone
 	RuleShown                     // memory: what a list showed is the least the next answer says
 	numRules
@@ -60,13 +62,13 @@ const (
 var ruleNames = [numRules]string{
 	"guard-head", "guard-m_id", "guard-epoch", "guard-gen", "read-gen", "two-statements",
 	"check-before-take", "fence-before-token", "void-writes", "void-max", "void-lock",
-	"void-confirmed", "void-seen", "void-incarnation", "janitor", "session-timeouts",
+	"void-confirmed", "void-seen", "seen-in-snapshots", "void-incarnation", "janitor", "session-timeouts",
 	"number-per-resource", "complete-below-flight", "complete-before-snapshot", "fresh-resolve",
 	"wait-all", "ring-tail", "ring-before-decide", "merge-complete", "progress-after-call",
 	"floor-below-head", "floor-before-delete", "undo-log", "jump", "jump-far", "fence-all", "late-fence",
 	"void-at-start", "fence-before-copy", "raise-head", "raise-floor", "end-watches",
 	"raise-under-lock", "reap-exact", "expired-visible", "etcd-head-first", "etcd-compare",
-	"etcd-token", "minimum-raises", "token-above-floor", "closed-until-copied", "number-when-open", "head-too", "shown",
+	"etcd-token", "minimum-raises", "token-above-floor", "closed-until-copied", "number-when-open", "watch-order", "head-too", "shown",
 }
 
 func (r Rule) String() string { return ruleNames[r] }

@@ -69,6 +69,7 @@ type Scenario struct {
 	ForeignM    bool // process 1 has a metadata store of its own, from the start
 	Move        bool // keys move from route 1 to route 2
 	Ticks       int  // how far the backends' clock goes
+	FloorFree   bool // floors above heads are looked at through their readers alone
 	SameInc     bool // a restored copy looks like the database before it
 	ReadersVoid bool // readers may void too (they belong to writing processes)
 	Refusable   bool // a read may end in UNAVAILABLE for good

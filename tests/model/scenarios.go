@@ -200,7 +200,7 @@ func Scenarios() []*Scenario {
 	return []*Scenario{
 		Outcome(), Early(), Zombie(), TwoLists(), Conflicts(), PlusOne(), WatchOne(), WatchTwo(), WatchReadOnly(),
 		MemoryOne(), MemoryTwo(), MemoryProgress(), Namespaces(), Minimum(), Compaction(), QuietFloor(), TokenFloor(),
-		Etcd(), LostMeta(), OlderCopy(), Accepted(), Foreign(), Successor(), Move(), MoveFaults(), MoveSwap(), MoveSpread(),
+		Etcd(), LostMeta(), OlderCopy(), OneWitness(), Accepted(), Foreign(), Successor(), Move(), MoveFaults(), MoveSwap(), MoveSpread(),
 		MoveWatch(), MoveHistory(), Expiry(),
 	}
 }

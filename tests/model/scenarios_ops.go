@@ -23,6 +23,17 @@ func OlderCopy() *Scenario {
 	})
 }
 
+// OneWitness: a copy that looks like the database before it, and one process,
+// alive, that remembers what was acknowledged.
+func OneWitness() *Scenario {
+	return scenario("one-witness", Scenario{
+		Ops:       []WriteOp{w(0, 0), w(0, 0)},
+		Reads:     []Read{{Proc: 0, Keys: []int{0, 2}}, {Proc: 0, Keys: []int{0, 2}, After: 1}},
+		Faults:    map[Fault]int{Restore: 1},
+		Refusable: true, ReadersVoid: true, SameInc: true,
+	})
+}
+
 // Accepted: the operator accepts the loss: a new epoch. Old numbers are gone.
 func Accepted() *Scenario {
 	return scenario("accepted-loss", Scenario{

@@ -144,6 +144,9 @@ func (e *emitter) watchResolve(s uint8, set func(uint8)) {
 // was delivered and at or below the bound; 0 = none.
 func (e *emitter) lowest() uint8 {
 	w := &e.s.Watch
+	if !e.c.has(RuleOrder) {
+		return e.anyOf(1, e.anyOf(0, 0))
+	}
 	ring := w.Ring[0] | w.Ring[1]
 	for rev := w.Cur + 1; rev <= w.Bound && rev < 64; rev++ {
 		if ring&bit(rev) != 0 && e.wanted(rev) {
@@ -151,6 +154,17 @@ func (e *emitter) lowest() uint8 {
 		}
 	}
 	return 0
+}
+
+// anyOf is the first event of one lane that was not delivered, else other.
+func (e *emitter) anyOf(b int, other uint8) uint8 {
+	w := &e.s.Watch
+	for rev := w.Start + 1; rev <= w.Bound && rev < 64; rev++ {
+		if w.Ring[b]&bit(rev) != 0 && w.Emit&bit(rev) == 0 && e.wanted(rev) {
+			return rev
+		}
+	}
+	return other
 }
 
 // wanted: is the event one of the watched resource?
@@ -169,7 +183,10 @@ func (e *emitter) deliver(t *State, rev uint8) {
 		t.Bad = uint8(LawWatchOrder)
 	}
 	w.Emit |= bit(rev)
-	w.Last, w.Cur = rev, rev
+	w.Last = rev
+	if e.c.has(RuleOrder) {
+		w.Cur = rev
+	}
 	e.missed(t)
 }
 
