@@ -16,14 +16,19 @@ type Step struct {
 type Result struct {
 	States, Steps, Depth int
 	Elapsed              time.Duration
+	Partial              bool   // stopped at MaxStates
 	Broken               Law    // the law that broke; 0 = none
 	Trace                []Step // shortest way there
 	Covered              [numActions]int
 }
 
 func (r Result) String() string {
-	return fmt.Sprintf("%d states, %d steps, depth %d, %.1f s", r.States, r.Steps, r.Depth,
-		r.Elapsed.Seconds())
+	note := ""
+	if r.Partial {
+		note = ", not all: stopped at the limit"
+	}
+	return fmt.Sprintf("%d states, %d steps, depth %d, %.1f s%s", r.States, r.Steps, r.Depth,
+		r.Elapsed.Seconds(), note)
 }
 
 // explorer is a breadth-first search: the first trace to a broken law is a
@@ -48,7 +53,7 @@ func Explore(c *Scenario, visit func(*State)) Result {
 	e := &explorer{c: c, visit: visit, seen: newVisited()}
 	init := c.Init()
 	e.add(&init, 0, Step{})
-	for level := e.take(); level.size > 0 && e.result.Broken == 0; level = e.take() {
+	for level := e.take(); level.size > 0 && e.result.Broken == 0 && !e.result.Partial; level = e.take() {
 		id := uint32(len(e.parent) - level.size)
 		level.each(func(s *State) bool {
 			id++
@@ -56,7 +61,7 @@ func Explore(c *Scenario, visit func(*State)) Result {
 		})
 		e.result.Depth++
 	}
-	if e.result.Broken == 0 {
+	if e.result.Broken == 0 && !e.result.Partial {
 		if at, ok := e.cycle(); ok {
 			e.fail(LawEnds, at)
 		}
@@ -135,8 +140,10 @@ func (e *explorer) expand(s *State, id uint32) bool {
 			return false
 		}
 	}
-	if e.c.MaxStates > 0 && len(e.parent) > e.c.MaxStates {
-		e.fail(LawBounded, id)
+	if len(e.parent) > e.c.MaxStates {
+		if e.result.Partial = e.c.MayStop; !e.result.Partial {
+			e.fail(LawBounded, id)
+		}
 		return false
 	}
 	return true

@@ -111,7 +111,7 @@ func (e *emitter) scanOne(r, b int) {
 // feedVoid: a committed void moves the ring of its lane too.
 func feedVoid(c *Scenario, t *State, b int) {
 	if c.has(RuleTail) {
-		poll(t, b)
+		poll(c, t, b)
 		return
 	}
 	t.Watch.Tail[b] = max(t.Watch.Tail[b], t.DB[b].Head)

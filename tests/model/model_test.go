@@ -1,6 +1,7 @@
 package model
 
 import (
+	"os"
 	"sync"
 	"testing"
 )
@@ -82,6 +83,12 @@ func TestScenarios(t *testing.T) {
 			t.Parallel()
 			holds(t, c)
 		})
+	}
+	if os.Getenv("MODEL_FULL") == "" {
+		return
+	}
+	for _, c := range Larger() { // one at a time: gigabytes
+		t.Run(c.Name, func(t *testing.T) { holds(t, c) })
 	}
 }
 

@@ -81,6 +81,7 @@ func Others() []Mutation {
 		without("", "events lane by lane", MemoryTwo(), laws(LawWatchOrder), RuleOrder),
 		without("", "each ring by itself", WatchTwo(), laws(LawWatchLost), RuleMerge),
 		without("", "progress without a resolve", WatchTwo(), laws(LawProgress), RuleProgress),
+		without("", "a watch goes on below the floor", WatchFloor(), laws(LawWatchLost), RuleWatchFloor),
 		without("", "events deleted before the floor", Compaction(), laws(LawContents), RuleFloorFirst),
 		without("", "seen is only what was acknowledged", OneWitness(), laws(LawContents), RuleSeenReads),
 		without("", "a compacted token taken for absent", TokenFloor(), laws(LawUnknown), RuleTokenFloor),
@@ -109,6 +110,7 @@ func Defences() []Mutation {
 	return []Mutation{
 		without("", "the epoch alone: the void at the start stands", Successor(), nil, RuleEpoch),
 		without("", "the void at the start alone: the epoch stands", Successor(), nil, RuleVoidAtStart),
+		without("", "takes under the lock without head < first: the lock stands", Outcome(), nil, RuleGuardHead),
 		without("", "heads read before the fences: the jump stands", LostMeta(), nil, RuleFenceAll),
 		without("", "confirmed alone: the incarnation stands", OlderCopy(), nil, RuleConfirmed),
 		without("", "seen alone: the incarnation stands", OlderCopy(), nil, RuleSeen),

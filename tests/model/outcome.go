@@ -133,7 +133,7 @@ func (e *emitter) intoRing(t *State, p, b, i int) {
 		return // a poll was faster
 	}
 	if w.Tail[b] != o.Head && e.c.has(RuleTail) {
-		poll(t, b)
+		poll(e.c, t, b)
 		return
 	}
 	for rev := o.First; rev <= last; rev++ {

@@ -32,6 +32,7 @@ const (
 	RuleMerge                     // emit r when every backend is complete up to r
 	RuleProgress                  // RequestProgress resolves after the call
 	RuleFloorHead                 // floor <= head
+	RuleWatchFloor                // a watch below the floor is ended, never thinned out
 	RuleFloorFirst                // the floor is committed before rows go
 	RuleUndoLog                   // events carry the value before
 	RuleJump                      // new epoch: jump, and the floor with it
@@ -65,7 +66,7 @@ var ruleNames = [numRules]string{
 	"void-confirmed", "void-seen", "seen-in-snapshots", "void-incarnation", "janitor", "session-timeouts",
 	"number-per-resource", "complete-below-flight", "complete-before-snapshot", "fresh-resolve",
 	"wait-all", "ring-tail", "ring-before-decide", "merge-complete", "progress-after-call",
-	"floor-below-head", "floor-before-delete", "undo-log", "jump", "jump-far", "fence-all", "late-fence",
+	"floor-below-head", "watch-floor", "floor-before-delete", "undo-log", "jump", "jump-far", "fence-all", "late-fence",
 	"void-at-start", "fence-before-copy", "raise-head", "raise-floor", "end-watches",
 	"raise-under-lock", "reap-exact", "expired-visible", "etcd-head-first", "etcd-compare",
 	"etcd-token", "minimum-raises", "token-above-floor", "closed-until-copied", "number-when-open", "watch-order", "head-too", "shown",

@@ -75,7 +75,8 @@ type Scenario struct {
 	Refusable   bool // a read may end in UNAVAILABLE for good
 	PlusOne     bool // one writer, no faults: numbers without gaps
 
-	MaxStates int // the exploration fails above
+	MaxStates int  // the exploration fails above
+	MayStop   bool // or stops there
 }
 
 func (c *Scenario) has(r Rule) bool { return c.Rules.Has(r) }

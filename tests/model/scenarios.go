@@ -107,6 +107,16 @@ func WatchReadOnly() *Scenario {
 	})
 }
 
+// WatchFloor: compactions overtake a watch that follows slowly.
+func WatchFloor() *Scenario {
+	return scenario("watch-floor", Scenario{
+		Ops:         []WriteOp{w(0, 0), w(0, 0), w(1, 2)},
+		Reads:       []Read{{Proc: 2, Keys: []int{0, 2}}},
+		Compactions: 1,
+		Watch:       true, WatchProc: 2, FromList: true,
+	})
+}
+
 // MemoryOne: the engine of one process: lists of one backend, current revisions.
 func MemoryOne() *Scenario {
 	return scenario("memory-one", Scenario{
@@ -198,9 +208,36 @@ func Etcd() *Scenario {
 // Scenarios are all of them.
 func Scenarios() []*Scenario {
 	return []*Scenario{
-		Outcome(), Early(), Zombie(), TwoLists(), Conflicts(), PlusOne(), WatchOne(), WatchTwo(), WatchReadOnly(),
+		Outcome(), Early(), Zombie(), TwoLists(), Conflicts(), PlusOne(), WatchOne(), WatchTwo(), WatchReadOnly(), WatchFloor(),
 		MemoryOne(), MemoryTwo(), MemoryProgress(), Namespaces(), Minimum(), Compaction(), QuietFloor(), TokenFloor(),
 		Etcd(), LostMeta(), OlderCopy(), OneWitness(), Accepted(), Foreign(), Successor(), Move(), MoveFaults(), MoveSwap(), MoveSpread(),
 		MoveWatch(), MoveHistory(), Expiry(),
 	}
+}
+
+// Larger are the same scopes with more of everything that goes wrong: for
+// MODEL_FULL=1. The largest are not explored to the end.
+func Larger() []*Scenario {
+	var all []*Scenario
+	for _, c := range Scenarios() {
+		if c.PlusOne {
+			continue
+		}
+		more := map[Fault]int{}
+		for f, n := range c.Faults {
+			more[f] = n
+		}
+		more[Lost]++
+		more[Kill]++
+		if !c.Memory {
+			more[Crash]++
+		}
+		c.Faults, c.Name = more, c.Name+"-larger"
+		if c.Compactions > 0 {
+			c.Compactions++
+		}
+		c.MaxStates, c.MayStop = 25<<20, true
+		all = append(all, c)
+	}
+	return all
 }

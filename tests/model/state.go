@@ -155,7 +155,7 @@ type Watch struct {
 	Topo  uint8
 	Bound uint8 // events at or below may be delivered
 	Asked uint8 // RequestProgress: the revision that its answer waits for
-	_     [4]uint8
+	_     [2]uint8
 }
 
 // Fact is one committed change, in the order of commits (ghost).

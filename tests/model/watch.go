@@ -44,19 +44,19 @@ func (e *emitter) start(t *State, at uint8) {
 	w := &t.Watch
 	w.On, w.Start, w.Cur, w.Last = 1, at, at, at
 	for b := range t.DB {
-		if e.c.reach(w.Topo, e.c.Resources[0])>>b&1 == 1 && at < t.DB[b].Floor {
+		if e.c.reach(w.Topo, e.c.Resources[0])>>b&1 == 1 && at < t.DB[b].Floor && e.c.has(RuleWatchFloor) {
 			w.On = 2
 		}
 	}
 }
 
 // poll: "(tail, head] from events", in one snapshot.
-func poll(t *State, b int) {
+func poll(c *Scenario, t *State, b int) {
 	w, db := &t.Watch, &t.DB[b]
 	if db.Head <= w.Tail[b] {
 		return
 	}
-	if w.Tail[b] < db.Floor && w.On == 1 && w.Cur < db.Floor {
+	if w.Tail[b] < db.Floor && w.On == 1 && w.Cur < db.Floor && c.has(RuleWatchFloor) {
 		w.On = 2 // history is gone: the watch ends with an error
 	}
 	for _, ev := range db.Ev {
@@ -75,7 +75,7 @@ func (e *emitter) polls() {
 	for b := range e.s.DB {
 		db := &e.s.DB[b]
 		if reachable(e.s, e.c.WatchProc, b) && e.usable(e.c.WatchProc, b) && db.Head > e.s.Watch.Tail[b] {
-			e.do(Poll, 0, b, 0, func(t *State) { poll(t, b) })
+			e.do(Poll, 0, b, 0, func(t *State) { poll(e.c, t, b) })
 		}
 	}
 }
