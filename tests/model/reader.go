@@ -23,7 +23,6 @@ func (e *emitter) arrive(r int) {
 	if announced := e.s.M[e.c.meta(spec.Proc)].Topo; known < announced {
 		e.do(ReloadRead, r, 0, 0, func(t *State) { t.Rd[r].Topo = announced })
 	}
-	whole := e.c.reach(known, e.c.Resources[spec.Resource])
 	mine := e.c.reach(known, spec.Keys)
 	switch {
 	case e.c.Memory:
@@ -35,18 +34,22 @@ func (e *emitter) arrive(r int) {
 				t.Rd[r].PC, t.Rd[r].Rev, t.Rd[r].R = ReadScan, t.Rd[r].Asked, t.Rd[r].Asked
 			})
 		}
-	case single(whole) && e.opened(known, first(whole)) || !e.c.has(RuleOneNumber) && single(mine):
+	case single(mine) && (e.numberedByHead(r, known, first(mine)) || !e.c.has(RuleOneNumber)):
 		e.readOne(r, known, first(mine))
 	default:
 		e.resolveRead(r, known)
 	}
 }
 
-// opened: head[b] numbers a resource only when the lane is of the topology that
-// says that the resource lives there alone. Before that, whoever knows the
-// older one hands out numbers of several lanes (RuleOpenNumber; found by this model).
-func (e *emitter) opened(known uint8, b int) bool {
-	return e.s.DB[b].Gen == e.c.gen(known, b) || !e.c.has(RuleOpenNumber)
+// numberedByHead: "if all keys that the resource can have live in b, head[b] of
+// the snapshot". While a topology changes, that is decided by the version that
+// the lane is of, not by the one the process knows: otherwise two processes
+// number one resource in two ways (RuleLaneNumber; found by this model).
+func (e *emitter) numberedByHead(r int, known uint8, b int) bool {
+	if e.c.has(RuleLaneNumber) && known > 1 && e.s.DB[b].Gen != e.c.gen(known, b) {
+		known--
+	}
+	return single(e.c.reach(known, e.c.Resources[e.c.Reads[r].Resource]))
 }
 
 func single(s uint8) bool { return s&(s-1) == 0 }

@@ -110,6 +110,18 @@ func MoveSpread() *Scenario {
 	})
 }
 
+// MoveApart: a resource of one backend is spread over two; a writer of another
+// resource keeps M.rev above the heads.
+func MoveApart() *Scenario {
+	return scenario("move-apart", Scenario{
+		Route:     [2][NumKeys]uint8{{0, 0, 1, 1}, {0, 1, 1, 1}},
+		Ops:       []WriteOp{w(0, 2), w(1, 0)},
+		Resources: [][]int{{0, 1}, {2}},
+		Reads:     []Read{{Proc: 2, Keys: []int{0}}, {Proc: 2, Keys: []int{0}, After: 1}},
+		Move:      true,
+	})
+}
+
 // MoveWatch: a watch of the resource that moves.
 func MoveWatch() *Scenario {
 	return scenario("move-watch", Scenario{
