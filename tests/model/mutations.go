@@ -84,6 +84,7 @@ func Others() []Mutation {
 		without("", "a watch goes on below the floor", WatchFloor(), laws(LawWatchLost), RuleWatchFloor),
 		without("", "events deleted before the floor", Compaction(), laws(LawContents), RuleFloorFirst),
 		without("", "seen is only what was acknowledged", OneWitness(), laws(LawContents), RuleSeenReads),
+		without("", "the token read in an older copy", OlderCopyToken(), laws(LawUnknown), RuleTokenTail),
 		without("", "a compacted token taken for absent", TokenFloor(), laws(LawUnknown), RuleTokenFloor),
 		without("", "a minimum answered above head, head left", Minimum(), laws(LawBackwards), RuleMinRaises),
 		without("", "a backend served that was not fenced", LostMeta(), laws(LawPublished, LawContents), RuleLateFence),

@@ -31,6 +31,9 @@ func (e *emitter) fence(p, b, i int) {
 	}
 	e.do(Fence, p, b, i, func(t *State) {
 		void(e.c, t, b, e.c.last(i, pr.First))
+		if e.c.Faults[Restore] > 0 {
+			t.P[p].Seen[b] = max(pr.Seen[b], t.DB[b].Head)
+		}
 		if pr.PC == PCUnknown {
 			t.P[p].PC = PCToken
 			return
@@ -58,6 +61,12 @@ func (e *emitter) readToken(p, b, i int) {
 	}
 	first := e.s.P[p].First
 	e.do(ReadToken, p, b, i, func(t *State) {
+		// Behind an older copy the fence is gone too: absent proves nothing
+		// (RuleTokenTail; found by this model). The outcome stays unknown.
+		if e.c.has(RuleTokenTail) && lostTail(e.c, t, p, b) {
+			t.P[p].PC = PCStopped
+			return
+		}
 		if hasToken(&t.DB[b], i) {
 			t.P[p].PC = PCFeed
 			return

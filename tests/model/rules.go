@@ -53,6 +53,7 @@ const (
 	RuleMinRaises                 // answering a minimum above head raises head to it
 	RuleTokenFloor                // an absent token proves nothing at or below the floor
 	RuleClosed                    // move: who loses and gains stays closed for what it gains
+	RuleTokenTail                 // the token is read where head is not below the fence
 	RuleLaneNumber                // move: the lane's generation says how a resource is numbered
 	RuleOrder                     // a merged watch delivers by revision, not lane by lane
 	RuleHeadToo                   // memory: max(head, complete), not complete alone
@@ -69,7 +70,7 @@ var ruleNames = [numRules]string{
 	"floor-below-head", "watch-floor", "floor-before-delete", "undo-log", "jump", "jump-far", "fence-all", "late-fence",
 	"void-at-start", "fence-before-copy", "raise-head", "raise-floor", "end-watches",
 	"raise-under-lock", "reap-exact", "expired-visible", "etcd-head-first", "etcd-compare",
-	"etcd-token", "minimum-raises", "token-above-floor", "closed-until-copied", "number-by-lane", "watch-order", "head-too", "shown",
+	"etcd-token", "minimum-raises", "token-above-floor", "closed-until-copied", "token-behind-fence", "number-by-lane", "watch-order", "head-too", "shown",
 }
 
 func (r Rule) String() string { return ruleNames[r] }

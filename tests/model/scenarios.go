@@ -210,7 +210,7 @@ func Scenarios() []*Scenario {
 	return []*Scenario{
 		Outcome(), Early(), Zombie(), TwoLists(), Conflicts(), PlusOne(), WatchOne(), WatchTwo(), WatchReadOnly(), WatchFloor(),
 		MemoryOne(), MemoryTwo(), MemoryProgress(), Namespaces(), Minimum(), Compaction(), QuietFloor(), TokenFloor(),
-		Etcd(), LostMeta(), OlderCopy(), OneWitness(), Accepted(), Foreign(), Successor(), Move(), MoveFaults(), MoveSwap(), MoveSpread(), MoveApart(),
+		Etcd(), LostMeta(), OlderCopy(), OneWitness(), OlderCopyToken(), Accepted(), Foreign(), Successor(), Move(), MoveFaults(), MoveSwap(), MoveSpread(), MoveApart(),
 		MoveWatch(), MoveHistory(), Expiry(),
 	}
 }

@@ -34,6 +34,16 @@ func OneWitness() *Scenario {
 	})
 }
 
+// OlderCopyToken: the copy comes back while an outcome is looked for.
+func OlderCopyToken() *Scenario {
+	return scenario("older-copy-token", Scenario{
+		Ops:       []WriteOp{w(0, 0), w(0, 0)},
+		Reads:     []Read{{Proc: 0, Keys: []int{0, 2}}},
+		Faults:    map[Fault]int{Restore: 1, Lost: 1},
+		Refusable: true, ReadersVoid: true,
+	})
+}
+
 // Accepted: the operator accepts the loss: a new epoch. Old numbers are gone.
 func Accepted() *Scenario {
 	return scenario("accepted-loss", Scenario{
