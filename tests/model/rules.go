@@ -37,7 +37,7 @@ const (
 	RuleUndoLog                   // events carry the value before
 	RuleJump                      // new epoch: jump, and the floor with it
 	RuleJumpFar                   // new epoch: far above, not max(heads) + 1
-	RuleFenceAll                  // new epoch: M opens after every reachable lane was fenced
+	RuleFenceAll                  // new epoch: every reachable lane is fenced before start is chosen
 	RuleLateFence                 // a backend unreachable then serves nothing until fenced
 	RuleVoidAtStart               // a start voids every lane to the reserved end
 	RuleFenceCopy                 // move: fence the losing lane before the copy
@@ -67,7 +67,7 @@ var ruleNames = [numRules]string{
 	"void-confirmed", "void-seen", "seen-in-snapshots", "void-incarnation", "janitor", "session-timeouts",
 	"number-per-resource", "complete-below-flight", "complete-before-snapshot", "fresh-resolve",
 	"wait-all", "ring-tail", "ring-before-decide", "merge-complete", "progress-after-call",
-	"floor-below-head", "watch-floor", "floor-before-delete", "undo-log", "jump", "jump-far", "fence-all", "late-fence",
+	"floor-below-head", "watch-floor", "floor-before-delete", "undo-log", "jump", "jump-far", "fence-before-choose", "late-fence",
 	"void-at-start", "fence-before-copy", "raise-head", "raise-floor", "end-watches",
 	"raise-under-lock", "reap-exact", "expired-visible", "etcd-head-first", "etcd-compare",
 	"etcd-token", "minimum-raises", "token-above-floor", "closed-until-copied", "token-behind-fence", "number-by-lane", "watch-order", "head-too", "shown",
