@@ -70,10 +70,19 @@ func (e *emitter) readKeys(t *State, r, b int, at uint8) {
 	}
 }
 
-// answer judges the list: contents, age and number.
+// answer judges the list: number, age and contents; the worst is what is reported.
 func (e *emitter) answer(t *State, r int) {
 	rd, spec := &t.Rd[r], &e.c.Reads[r]
 	rd.PC = ReadDone
+	if rd.R < rd.MinRV && spec.Kind != ListAt {
+		t.Bad = uint8(LawBackwards)
+	}
+	for i := range t.Op {
+		late := rd.Acked>>i&1 == 1 && t.Op[i].Landed > rd.R && e.c.shares(i, spec.Keys)
+		if late && spec.Kind != ListAt {
+			t.Bad = uint8(LawLinear)
+		}
+	}
 	for _, k := range spec.Keys {
 		if rd.Got[k] != truth(t, k, rd.R) {
 			t.Bad = uint8(LawContents)
@@ -82,14 +91,6 @@ func (e *emitter) answer(t *State, r int) {
 	}
 	if spec.Kind == ListAt {
 		return
-	}
-	for i := range t.Op {
-		if rd.Acked>>i&1 == 1 && t.Op[i].Landed > rd.R && e.c.shares(i, spec.Keys) {
-			t.Bad = uint8(LawLinear)
-		}
-	}
-	if rd.R < rd.MinRV {
-		t.Bad = uint8(LawBackwards)
 	}
 	t.RV[spec.Resource] = max(t.RV[spec.Resource], rd.R)
 }
