@@ -93,7 +93,7 @@ func TestCyclesAreFound(t *testing.T) {
 // Random runs keep the laws, can be replayed, and survive their JSON.
 func TestRandomSchedules(t *testing.T) {
 	for _, c := range Scenarios() {
-		for seed := int64(1); seed <= 20; seed++ {
+		for seed := int64(1); seed <= 5; seed++ {
 			run := RandomRun(c, rand.New(rand.NewSource(seed)), 200)
 			again := RandomRun(c, rand.New(rand.NewSource(seed)), 200)
 			if !reflect.DeepEqual(run, again) {
@@ -114,7 +114,8 @@ func TestRandomSchedules(t *testing.T) {
 			if err := json.Unmarshal(text, &back); err != nil {
 				t.Fatal(err)
 			}
-			if schedule.String() != back.String() || len(back.Steps) != len(run) {
+			if !reflect.DeepEqual(schedule.Ops, back.Ops) || !reflect.DeepEqual(schedule.Reads, back.Reads) ||
+				schedule.String() != back.String() || len(back.Steps) != len(run) {
 				t.Errorf("%s: the JSON tells something else:\n%v\n%v", c.Name, schedule, back)
 			}
 		}

@@ -3,10 +3,10 @@ package model
 // WriteOp is one write of a scenario's script. A process executes its
 // operations in the order of their numbers.
 type WriteOp struct {
-	Proc int
-	Kind Kind
-	Keys []int // of one backend; more than one = a batch that survives as a whole
-	TTL  uint8 // expiry of a Put: the clock at which it is over; 0 = never
+	Proc int   `json:"process"`
+	Kind Kind  `json:"kind"`
+	Keys []int `json:"keys"`          // of one backend; more than one = a batch that survives as a whole
+	TTL  uint8 `json:"ttl,omitempty"` // expiry of a Put: the clock at which it is over; 0 = never
 }
 
 // ReadKind says how a list is made.
@@ -22,11 +22,11 @@ const (
 
 // Read is one list of a scenario's script.
 type Read struct {
-	Proc     int
-	Kind     ReadKind
-	Keys     []int // what the request covers
-	Resource int   // whose numbers it hands out
-	After    int   // 1 + the reader that must have ended; 0 = none
+	Proc     int      `json:"process"`
+	Kind     ReadKind `json:"kind"`
+	Keys     []int    `json:"keys"`            // what the request covers
+	Resource int      `json:"resource"`        // whose numbers it hands out
+	After    int      `json:"after,omitempty"` // 1 + the reader that must have ended; 0 = none
 }
 
 // Fault is a kind of failure with a budget.

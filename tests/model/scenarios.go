@@ -110,7 +110,7 @@ func WatchReadOnly() *Scenario {
 // WatchFloor: compactions overtake a watch that follows slowly.
 func WatchFloor() *Scenario {
 	return scenario("watch-floor", Scenario{
-		Ops:         []WriteOp{w(0, 0), w(0, 0), w(1, 2)},
+		Ops:         []WriteOp{w(0, 0), w(0, 0)},
 		Reads:       []Read{{Proc: 2, Keys: []int{0, 2}}},
 		Compactions: 1,
 		Watch:       true, WatchProc: 2, FromList: true,

@@ -56,6 +56,7 @@ type WatchAfter struct {
 // Schedule is a scenario with one run through it.
 type Schedule struct {
 	Scenario string    `json:"scenario"`
+	Mode     []string  `json:"mode,omitempty"` // how processes work in it
 	Out      []string  `json:"rules_taken_out,omitempty"`
 	Broken   string    `json:"broken_law,omitempty"`
 	Ops      []WriteOp `json:"ops"`
@@ -67,7 +68,7 @@ type Schedule struct {
 // Replay runs steps from the first state and describes them. It fails when a
 // step is not possible where it stands.
 func Replay(c *Scenario, steps []Step) (Schedule, State, error) {
-	out := Schedule{Scenario: c.Name, Ops: c.Ops, Reads: c.Reads}
+	out := Schedule{Scenario: c.Name, Mode: c.mode(), Ops: c.Ops, Reads: c.Reads}
 	for r := Rule(0); r < numRules; r++ {
 		if !c.has(r) {
 			out.Out = append(out.Out, r.String())
