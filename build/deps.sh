@@ -7,11 +7,11 @@ set -euo pipefail
 readonly min_go_minor=23
 readonly run_packages=(
   bsdextrautils build-essential ca-certificates ccache cmake curl git hostname iproute2 jq libabsl-dev libcli11-dev
-  libre2-dev libsqlite3-dev libyaml-cpp-dev ninja-build nlohmann-json3-dev openssl pkg-config util-linux
+  libmariadb-dev libpq-dev libre2-dev libsqlite3-dev libyaml-cpp-dev ninja-build nlohmann-json3-dev openssl pkg-config util-linux
   libgtest-dev libgmock-dev # CMake looks for them whatever is built
 )
 readonly test_packages=(
-  clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev fuse3 libbenchmark-dev libfuse3-dev shellcheck sqlite3
+  clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev fuse3 libbenchmark-dev libfuse3-dev mariadb-server postgresql-15 shellcheck sqlite3
 )
 
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }

@@ -244,10 +244,23 @@ TEST(Engine, UnsupportedEndpointsAndSharedFilesAreRefused) {
   options.allow_memory = true;
   options.default_endpoint = "memory://d";
   options.topology_text =
-      "backends:\n- endpoint: postgres://u:geheim@h:5432/db\n  prefix: {name: pg, prefix: pods}\n";
+      "backends:\n- endpoint: http://h:2379\n  prefix: {name: etcd, prefix: pods}\n";
   absl::Status status = Engine::Open(options).status();
   EXPECT_EQ(CodeOf(status), Code::kUnimplemented);
   EXPECT_NE(status.message().find("not supported in this build yet"), std::string::npos) << status;
+  options.topology_text =
+      "backends:\n- endpoint: postgres://u:geheim@127.0.0.1:1/db\n"
+      "  prefix: {name: pg, prefix: pods}\n";
+  status = Engine::Open(options).status();
+  EXPECT_EQ(CodeOf(status), Code::kUnavailable);
+  EXPECT_NE(status.message().find("127.0.0.1:1/db"), std::string::npos) << status;
+  EXPECT_EQ(status.message().find("geheim"), std::string::npos) << status;
+  options.topology_text =
+      "backends:\n- endpoint: mysql://u:geheim@tcp(127.0.0.1:1)/db\n"
+      "  prefix: {name: my, prefix: pods}\n";
+  status = Engine::Open(options).status();
+  EXPECT_EQ(CodeOf(status), Code::kUnavailable);
+  EXPECT_NE(status.message().find("127.0.0.1:1/db"), std::string::npos) << status;
   EXPECT_EQ(status.message().find("geheim"), std::string::npos) << status;
   options.topology_text =
       "backends:\n- endpoint: sqlite:///tmp/x.db\n  prefix: {name: one, prefix: pods}\n";

@@ -2,6 +2,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "src/backend/memory/memory.h"
+#include "src/backend/mysql/mysql_backend.h"
+#include "src/backend/postgres/postgres.h"
 #include "src/backend/sqlite/sqlite.h"
 
 namespace storage {
@@ -31,7 +33,41 @@ SqliteOptions ToSqlite(const std::string& name, const Endpoint& endpoint,
   return out;
 }
 
+PostgresOptions ToPostgres(const std::string& name, const Endpoint& endpoint, const Rule* rule,
+                           const EngineOptions& options) {
+  PostgresOptions out;
+  out.name = name;
+  out.conninfo = endpoint.text;
+  if (rule != nullptr) {
+    out.tls = {rule->tls.ca_file, rule->tls.cert_file, rule->tls.key_file, rule->tls.skip_verify};
+    out.pool = {rule->pool.max_open, rule->pool.max_idle, rule->pool.max_life_time_ms,
+                rule->pool.max_idle_life_time_ms};
+  }
+  out.slow_sql_ms = options.slow_sql_ms;
+  out.logger = options.logger;
+  return out;
+}
+
+absl::StatusOr<MysqlOptions> ToMysql(const std::string& name, const Endpoint& endpoint,
+                                     const Rule* rule, const EngineOptions& options) {
+  MysqlOptions out;
+  out.name = name;
+  absl::Status read = ReadMysqlDsn(endpoint.text, &out);
+  if (!read.ok()) return read;
+  out.options = endpoint.options;
+  if (rule != nullptr) {
+    out.tls = {rule->tls.ca_file, rule->tls.cert_file, rule->tls.key_file, rule->tls.skip_verify};
+    out.pool = {rule->pool.max_idle, rule->pool.max_open, rule->pool.max_life_time_ms,
+                rule->pool.max_idle_life_time_ms};
+  }
+  out.slow_sql_ms = options.slow_sql_ms;
+  out.logger = options.logger;
+  return out;
+}
+
 }  // namespace
+
+bool EndpointKindBuilt(EndpointKind kind) { return kind != EndpointKind::kEtcd; }
 
 const char* EndpointKindName(EndpointKind kind) {
   switch (kind) {
@@ -50,10 +86,17 @@ const char* EndpointKindName(EndpointKind kind) {
 }
 
 absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const std::string& name,
-                                                     const Endpoint& endpoint,
+                                                     const Endpoint& endpoint, const Rule* rule,
                                                      const EngineOptions& options) {
   if (endpoint.kind == EndpointKind::kSqlite) {
     return OpenSqliteBackend(ToSqlite(name, endpoint, options));
+  }
+  if (endpoint.kind == EndpointKind::kPostgres) {
+    return OpenPostgresBackend(ToPostgres(name, endpoint, rule, options));
+  }
+  if (endpoint.kind == EndpointKind::kMysql) {
+    const auto mysql = ToMysql(name, endpoint, rule, options);
+    return mysql.ok() ? OpenMysqlBackend(*mysql) : mysql.status();
   }
   if (endpoint.kind == EndpointKind::kMemory) {
     if (!options.allow_memory) return NoMemory(name);
@@ -67,6 +110,13 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endp
   const std::string name = "metadata";
   if (endpoint.kind == EndpointKind::kSqlite) {
     return OpenSqliteMetadata(ToSqlite(name, endpoint, options));
+  }
+  if (endpoint.kind == EndpointKind::kPostgres) {
+    return OpenPostgresMetadata(ToPostgres(name, endpoint, nullptr, options));
+  }
+  if (endpoint.kind == EndpointKind::kMysql) {
+    const auto mysql = ToMysql(name, endpoint, nullptr, options);
+    return mysql.ok() ? OpenMysqlMetadata(*mysql) : mysql.status();
   }
   if (endpoint.kind == EndpointKind::kMemory) {
     if (!options.allow_memory) return NoMemory(name);
@@ -85,6 +135,10 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenForInspection(const std::string& na
 }
 
 Endpoint DefaultMetadataEndpoint(const Endpoint& default_database) {
+  if (default_database.kind == EndpointKind::kPostgres ||
+      default_database.kind == EndpointKind::kMysql) {
+    return default_database;
+  }
   Endpoint out;
   out.kind = default_database.kind;
   out.path = absl::StrCat(default_database.path, ".meta");

@@ -14,16 +14,20 @@ namespace storage {
 
 const char* EndpointKindName(EndpointKind kind);  // "sqlite"
 
-// UNIMPLEMENTED for kinds that this build does not have. where names the rule.
+bool EndpointKindBuilt(EndpointKind kind);  // this build has a backend for it
+
+// UNIMPLEMENTED for kinds that this build does not have. rule: null for the
+// default database; its TLS and pool settings count.
 absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const std::string& name,
-                                                     const Endpoint& endpoint,
+                                                     const Endpoint& endpoint, const Rule* rule,
                                                      const EngineOptions& options);
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endpoint,
                                                             const EngineOptions& options);
 // Read-only, without a lock: to count what an SQLite file holds.
 absl::StatusOr<std::unique_ptr<Backend>> OpenForInspection(const std::string& name,
                                                            const std::string& path);
-// Where the metadata store is when nothing says so: beside the default database.
+// Where the metadata store is when nothing says so: a file beside the default
+// database, or a schema inside it.
 Endpoint DefaultMetadataEndpoint(const Endpoint& default_database);
 // One spelling for all names of a file: absolute, without symbolic links.
 std::string RealPath(const std::string& path);

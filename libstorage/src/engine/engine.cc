@@ -23,6 +23,10 @@ absl::Status EngineImpl::Close() {
   housekeeper_->Stop();
   for (Part& part : parts_) part.lane->Stop();
   executor_->Stop();
+  {
+    MutexLock routes(&mu_);
+    RememberCounts();
+  }
   return sequencer_->Finish();
 }
 

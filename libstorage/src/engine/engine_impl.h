@@ -73,6 +73,7 @@ class EngineImpl : public Engine {
   void StartThreads(const std::vector<Lane>& lanes, int64_t rev);
   // places.cc
   absl::Status CheckPlaces() const;
+  absl::Status CheckOwnDatabase(const Part& part, const Backend& opened) const;
   std::string TopologyFile() const;
   std::string PlaceOf(const Part& part) const;  // "t.yaml:4:3: rule "pods"", "--etcd-servers"
   absl::Status AtPart(const Part& part, const absl::Status& status) const;  // with its place
@@ -80,6 +81,8 @@ class EngineImpl : public Engine {
   // route_check.cc
   absl::Status CheckRoutes();
   absl::Status CheckLeftOut(const RememberedPlace& place) const;
+  absl::Status CheckLeftOutServer(const RememberedPlace& place) const;
+  void RememberCounts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);  // at an orderly end
   absl::Status CheckStored(const Resource& resource) const;
   absl::Status Remember(const Resource& resource) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

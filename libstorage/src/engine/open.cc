@@ -87,12 +87,26 @@ absl::Status EngineImpl::OpenParts() {
   metadata_ = std::move(*metadata);
   for (Part& part : parts_) {
     absl::StatusOr<std::unique_ptr<Backend>> backend =
-        OpenBackend(part.name, part.endpoint, options_);
+        OpenBackend(part.name, part.endpoint, part.rule, options_);
     if (!backend.ok()) return AtPart(part, backend.status());
+    if (absl::Status own = CheckOwnDatabase(part, **backend); !own.ok()) return AtPart(part, own);
     part.backend = std::move(*backend);
     if (options_.wrap_backend_for_test != nullptr) {
       part.backend = options_.wrap_backend_for_test(std::move(part.backend));
     }
+  }
+  return absl::OkStatus();
+}
+
+// A server has many names: two lanes in one database would never agree. Of files
+// CheckPlaces knows; a copy of one has its identity, which the start plan refuses.
+absl::Status EngineImpl::CheckOwnDatabase(const Part& part, const Backend& opened) const {
+  if (part.endpoint.kind == EndpointKind::kSqlite) return absl::OkStatus();
+  for (const Part& other : parts_) {
+    if (other.backend == nullptr || other.backend->identity() != opened.identity()) continue;
+    return MakeStatus(Code::kInvalid,
+                      absl::StrCat("this is the same database as that of ", PlaceOf(other),
+                                   "; give each a database of its own"));
   }
   return absl::OkStatus();
 }

@@ -57,13 +57,40 @@ absl::Status EngineImpl::CheckRoutes() {
     }
   }
   routes_.places = std::move(places);
+  routes_.objects.clear();  // they will change now
   return absl::OkStatus();
+}
+
+void EngineImpl::RememberCounts() {
+  for (const Part& part : parts_) {
+    absl::StatusOr<BackendStats> stats = part.backend->Stats();
+    if (stats.ok()) routes_.objects[part.name] = ObjectsIn(*stats);
+  }
+  // Without it the next start knows less, and refuses more.
+  metadata_->SetTopology(owner_.gen, routes_.ToJson()).IgnoreError();
+}
+
+// A database on a server: its password is not remembered.
+absl::Status EngineImpl::CheckLeftOutServer(const RememberedPlace& place) const {
+  const auto counted = routes_.objects.find(place.name);
+  const bool known = counted != routes_.objects.end();
+  if (known && counted->second == 0) return absl::OkStatus();
+  return MakeStatus(
+      Code::kInvalid,
+      absl::StrCat(
+          TopologyFile(), ": rule \"", place.name, "\" (", place.match,
+          ") is no longer there; its ", place.kind, " database ", place.path,
+          known ? absl::StrCat(" held ", counted->second, " objects")
+                : std::string(" may hold objects (the last server was not stopped in order)"),
+          " which nobody could see", kRemedy,
+          ", and stop the server in order, before the rule goes"),
+      place.name);
 }
 
 // A database that the topology no longer names must be empty.
 absl::Status EngineImpl::CheckLeftOut(const RememberedPlace& place) const {
   std::error_code error;
-  if (place.kind != "sqlite") return absl::OkStatus();
+  if (place.kind != "sqlite") return CheckLeftOutServer(place);
   if (!std::filesystem::exists(place.path, error)) {
     Log(LogLevel::kWarning, absl::StrCat("the database of the former rule \"", place.name, "\", ",
                                          place.path, ", is not named any more and not there"));

@@ -56,6 +56,7 @@ std::string Routes::ToJson() const {
                                 {"namespaced", r.namespaced},
                                 {"custom", r.custom}});
   }
+  if (!objects.empty()) out["objects"] = objects;
   return out.dump();
 }
 
@@ -74,6 +75,7 @@ absl::StatusOr<Routes> Routes::FromJson(const std::string& text) {
                                   r.value("kind", ""), r.value("root", ""), r.value("prefix", ""),
                                   r.value("namespaced", false), r.value("custom", false)});
     }
+    if (in.contains("objects")) in.at("objects").get_to(routes.objects);
   } catch (const nlohmann::json::exception&) {
     return MakeStatus(Code::kCorrupt,
                       "the remembered topology is damaged; restore a backup of the metadata store",

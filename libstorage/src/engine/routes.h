@@ -5,6 +5,8 @@
 #ifndef LIBSTORAGE_SRC_ENGINE_ROUTES_H_
 #define LIBSTORAGE_SRC_ENGINE_ROUTES_H_
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,7 +26,10 @@ struct RememberedPlace {
 struct Routes {
   std::vector<RememberedPlace> places;  // in order: the first match wins
   std::vector<Resource> resources;      // ever registered, by key prefix
-  bool known = false;                   // something was remembered
+  // Objects in each place when the server ended in order, by its name; empty while
+  // one runs. What cannot be looked into without a password is judged by it.
+  std::map<std::string, int64_t> objects;
+  bool known = false;  // something was remembered
 
   std::string ToJson() const;
   // CORRUPT when the text is not ours.

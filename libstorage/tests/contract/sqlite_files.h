@@ -7,30 +7,14 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "src/backend/sqlite/sqlite.h"
 #include "tests/contract/contract_test.h"
+#include "tests/contract/test_logger.h"
 
 namespace storage::contract {
-
-class TestLogger : public Logger {
- public:
-  void Log(LogLevel level, std::string message) override {
-    std::lock_guard<std::mutex> lock(mutex_);
-    messages_.push_back(std::move(message));
-  }
-  std::vector<std::string> messages() {
-    std::lock_guard<std::mutex> lock(mutex_);
-    return messages_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<std::string> messages_;
-};
 
 class SqliteFileTest : public testing::Test {
  protected:

@@ -95,7 +95,7 @@ std::vector<Diagnostic> EndpointProblems(const Router& router, const std::string
       if (settings.ok()) continue;
       out.push_back({true, file, rule.line, rule.column,
                      absl::StrCat("the rule \"", rule.name, "\": ", settings.status().message())});
-    } else {
+    } else if (!EndpointKindBuilt(rule.endpoint.kind)) {
       out.push_back(
           {false, file, rule.line, rule.column,
            absl::StrCat("the rule \"", rule.name, "\" needs ", EndpointKindName(rule.endpoint.kind),

@@ -21,8 +21,12 @@ absl::StatusOr<Endpoint> ParseFlag(const char* flag, const std::string& text) {
 
 // The engine refuses the same at start; a copy of such a set would be wrong.
 absl::Status CheckDistinct(const Places& places) {
-  std::map<std::string, std::string> seen = {
-      {EndpointIdentity(places.metadata.endpoint), places.metadata.name}};
+  std::map<std::string, std::string> seen;
+  // In PostgreSQL and MySQL the metadata store may lie beside the objects.
+  const EndpointKind kind = places.metadata.endpoint.kind;
+  if (kind != EndpointKind::kPostgres && kind != EndpointKind::kMysql) {
+    seen.emplace(EndpointIdentity(places.metadata.endpoint), places.metadata.name);
+  }
   for (const Place& place : places.backends) {
     auto [at, fresh] = seen.emplace(EndpointIdentity(place.endpoint), place.name);
     if (fresh) continue;
