@@ -10,6 +10,7 @@ import (
 
 	"github.com/libstorage/go-shim/kv"
 	"github.com/libstorage/go-shim/native"
+	"github.com/libstorage/go-shim/testserver"
 )
 
 // databases are what upstream's suite runs on.
@@ -37,7 +38,29 @@ backends:
 `, filepath.Join(dir, "ends.db"), filepath.Join(dir, "namespaces.db")),
 		}
 	}},
+	{"postgres", func(t testing.TB) native.Options {
+		return native.Options{DefaultEndpoint: testserver.Postgres(t)}
+	}},
+	{"mariadb", func(t testing.TB) native.Options {
+		return native.Options{DefaultEndpoint: testserver.MariaDB(t)}
+	}},
+	{"all-kinds", func(t testing.TB) native.Options {
+		return native.Options{
+			DefaultEndpoint: "sqlite://" + filepath.Join(t.TempDir(), "default.db"),
+			TopologyText: fmt.Sprintf(`
+backends:
+- endpoint: %s
+  name: ends
+  regexp: {key: "(bar|[02468])$"}
+- endpoint: %s
+  name: namespaces
+  prefix: {prefix: "pods/test-*"}
+`, testserver.Postgres(t), testserver.MariaDB(t)),
+		}
+	}},
 }
+
+func TestMain(m *testing.M) { testserver.Main(m) }
 
 var memoryNames atomic.Int64
 

@@ -101,10 +101,12 @@ func startCluster(t *testing.T, v Variant) *Cluster {
 	switch kind := envOr("E2E_STORAGE", "libstorage"); kind {
 	case "libstorage":
 		storage = &libstorage{}
+	case "servers":
+		storage = &servers{t: t}
 	case "etcd":
 		storage = &stockEtcd{binary: filepath.Join(tools, "etcd")}
 	default:
-		t.Fatalf("E2E_STORAGE=%s: want libstorage or etcd", kind)
+		t.Fatalf("E2E_STORAGE=%s: want libstorage, servers or etcd", kind)
 	}
 	dir := filepath.Join(envOr("E2E_DIR", filepath.Join(root, "out/e2e")), v.Name)
 	if err := os.RemoveAll(dir); err != nil {

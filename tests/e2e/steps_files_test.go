@@ -170,8 +170,8 @@ func stepSecrets(t *testing.T, c *Cluster) {
 // marks must be there: that shows that the search works.
 func stepCiphertext(t *testing.T, c *Cluster) {
 	seen := map[string]string{}
-	err := filepath.WalkDir(c.Storage.DataDir(), func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+	look := func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
 		text, err := os.ReadFile(path)
@@ -183,9 +183,11 @@ func stepCiphertext(t *testing.T, c *Cluster) {
 			}
 		}
 		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+	}
+	for _, dir := range c.Storage.DataDirs() {
+		if err := filepath.WalkDir(dir, look); err != nil {
+			t.Fatal(err)
+		}
 	}
 	switch {
 	case c.Variant.Encryption == "" && len(seen) == 0:

@@ -51,7 +51,7 @@ func (s *stockEtcd) Checks() (sides, central []string) { return nil, []string{"e
 func (s *stockEtcd) OneServer() bool                   { return false }
 func (s *stockEtcd) Metrics() []string                 { return []string{"etcd_request_duration_seconds_count{"} }
 func (s *stockEtcd) Database(Key) string               { return "etcd" }
-func (s *stockEtcd) DataDir() string                   { return s.dir }
+func (s *stockEtcd) DataDirs() []string                { return []string{s.dir} }
 
 func (s *stockEtcd) Keys() (map[string][]string, error) {
 	rows, err := s.query(map[string]any{"key": encode("/registry/"), "range_end": encode("/registry0"), "keys_only": true})

@@ -98,7 +98,7 @@ func (s *libstorage) Metrics() []string {
 	return want
 }
 
-func (s *libstorage) DataDir() string { return filepath.Join(s.dir, "db") }
+func (s *libstorage) DataDirs() []string { return []string{filepath.Join(s.dir, "db")} }
 
 var databases = []string{"rbac", "kube-system", "pods", "shirts", "default"}
 
@@ -129,7 +129,7 @@ func (s *libstorage) Values(key string) ([]string, error) {
 
 // sqlite returns rows of one hexadecimal column.
 func (s *libstorage) sqlite(name, query string) ([]string, error) {
-	cmd := exec.Command("sqlite3", "-readonly", filepath.Join(s.DataDir(), name+".db"), query)
+	cmd := exec.Command("sqlite3", "-readonly", filepath.Join(s.dir, "db", name+".db"), query)
 	output, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("sqlite3 %s.db: %w: %s", name, err, output)
