@@ -166,6 +166,11 @@ TEST(MysqlErrorsTest, TheTable) {
             Code::kNoSpace);
   EXPECT_EQ(CodeOf(FromMysql(1030, "", "Got error 126 \"Index\" from", site)), Code::kCorrupt);
   EXPECT_EQ(CodeOf(FromMysql(1030, "", "Got error 5 \"I/O\" from", site)), Code::kUnavailable);
+  EXPECT_EQ(CodeOf(FromMysql(1, "", "Can't create/write to file 'x' (Errcode: 28 \"No\")", site)),
+            Code::kNoSpace);
+  EXPECT_EQ(CodeOf(FromMysql(1, "", "Can't create/write to file 'x' (Errcode: 24 \"Too\")", site)),
+            Code::kUnavailable);
+  EXPECT_EQ(CodeOf(FromMysql(1028, "", "Sort aborted", site)), Code::kUnavailable);
   EXPECT_EQ(FromMysql(1064, "doing", "near 'SECRET VALUE'", site).message().find("SECRET"),
             std::string::npos);
 }

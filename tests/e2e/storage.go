@@ -26,7 +26,7 @@ type Storage interface {
 	Keys() (map[string][]string, error)
 	// Database names where the first matching rule sends a key.
 	Database(k Key) string
-	DataDirs() []string // hold every byte that is stored
+	DataDirs() []string                  // hold every byte that is stored
 	Values(key string) ([]string, error) // stored under a key, in all databases; stopped too
 }
 

@@ -47,6 +47,7 @@ absl::Status MariadbServer::Run() {
                                    absl::StrCat("--port=", port_),
                                    "--bind-address=127.0.0.1",
                                    "--pid-file=" + path + "/pid",
+                                   "--tmpdir=" + path,
                                    "--skip-name-resolve",
                                    "--innodb-buffer-pool-size=64M",
                                    "--innodb-log-file-size=32M",

@@ -145,12 +145,15 @@ bool Has(const Numbers& numbers, unsigned number) {
   return std::find(std::begin(numbers), std::end(numbers), number) != std::end(numbers);
 }
 
-// 1026 and 1030 carry the operating system's error number in their text.
+// Those of files, which are below 1000, and these carry the operating system's
+// error number in their text.
+constexpr unsigned kWithErrno[] = {1004, 1016, 1026, 1028, 1030, 1180};
+
 const Mapping* FindByText(unsigned number, std::string_view detail) {
   static constexpr Mapping kFullDisk{0, Code::kNoSpace, kKeeps, kFull};
   static constexpr Mapping kDisk{0, Code::kUnavailable, kKeeps, "look for disk errors there"};
   static constexpr Mapping kDamage{0, Code::kCorrupt, kKeeps, kDamaged};
-  if (number != 1026 && number != 1030 && number != 3 && number != 1180) return nullptr;
+  if (number >= 1000 && !Has(kWithErrno, number)) return nullptr;
   const std::string text(detail);
   for (const char* full : {"error 28 ", "error 28,", "rrcode: 28 ", "error: 28 ", "error 122 ",
                            "error 135 ", "No space left"}) {
