@@ -7,7 +7,8 @@ set -euo pipefail
 readonly min_go_minor=23
 readonly run_packages=(
   bsdextrautils build-essential ca-certificates ccache cmake curl git hostname iproute2 jq libabsl-dev libcli11-dev
-  libmariadb-dev libpq-dev libre2-dev libsqlite3-dev libyaml-cpp-dev ninja-build nlohmann-json3-dev openssl pkg-config util-linux
+  libgrpc++-dev libmariadb-dev libpq-dev libprotobuf-dev libre2-dev libsqlite3-dev libyaml-cpp-dev ninja-build nlohmann-json3-dev openssl
+  pkg-config protobuf-compiler protobuf-compiler-grpc util-linux
   libgtest-dev libgmock-dev # CMake looks for them whatever is built
 )
 readonly test_packages=(

@@ -1,4 +1,5 @@
 // Batches that fail: who is answered what, and how often the database is asked.
+#include <algorithm>
 #include <atomic>
 #include <map>
 
@@ -164,6 +165,86 @@ TEST(Lane, AsksForTheJanitorWhenItFails) {
   EXPECT_TRUE(lane.Health().ok());
   EXPECT_EQ(sequencer.Complete(0), sequencer.Rev()) << "void: nothing holds readers up";
   lane.Stop();
+}
+
+// A backend that takes little at once, and refuses more.
+class SmallBackend : public WrappedBackend {
+ public:
+  SmallBackend(std::unique_ptr<Backend> inner, std::vector<std::vector<size_t>>* batches)
+      : WrappedBackend(std::move(inner)), batches_(batches) {}
+  BatchLimits limits() const override { return {5, 1000}; }
+  absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLane() override {
+    auto txn = inner_->BeginLane();
+    if (!txn.ok()) return txn.status();
+    return std::unique_ptr<LaneTxn>(new Txn(*std::move(txn), batches_));
+  }
+
+ private:
+  class Txn : public HookedTxn {
+   public:
+    Txn(std::unique_ptr<LaneTxn> inner, std::vector<std::vector<size_t>>* batches)
+        : HookedTxn(std::move(inner), "", &NoHooks()), batches_(batches) {}
+    absl::Status Apply(absl::Span<const Mutation> mutations, int64_t token) override {
+      std::vector<size_t> sizes;
+      for (const Mutation& m : mutations) {
+        sizes.push_back(m.value.size() + m.key.size() + m.attrs.size());
+      }
+      batches_->push_back(sizes);
+      return HookedTxn::Apply(mutations, token);
+    }
+
+   private:
+    static Hooks& NoHooks() {
+      static Hooks* const hooks = new Hooks;
+      return *hooks;
+    }
+    std::vector<std::vector<size_t>>* const batches_;
+  };
+  std::vector<std::vector<size_t>>* const batches_;
+};
+
+TEST(BatchLimits, AreTheBackends) {
+  std::vector<std::vector<size_t>> batches;  // written by the lane, read after the engine's end
+  EngineOptions options;
+  options.default_endpoint = "memory://default";
+  options.allow_memory = true;
+  options.wrap_backend_for_test = [&](std::unique_ptr<Backend> inner) {
+    return std::make_unique<SmallBackend>(std::move(inner), &batches);
+  };
+  auto engine = Engine::Open(options);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  const ResourceId pods = Register(**engine, "pods");
+  std::vector<std::future<Code>> codes;
+  std::promise<void> queued;
+  std::shared_future<void> all = queued.get_future().share();
+  for (int i = 0; i < 40; ++i) {
+    // Some are larger than the limit by themselves, the last ones are small.
+    const size_t size = i % 7 == 3 ? 3000 : i < 25 ? 300 : 10;
+    auto op = MakePut(pods, absl::StrCat("/registry/pods/", 100 + i), std::string(size, 'v'), 0);
+    auto promise = std::make_shared<std::promise<Code>>();
+    codes.push_back(promise->get_future());
+    // The first holds the lane until everything else waits behind it.
+    op->done = [promise, all, i](WriteResult&& result) {
+      if (i == 0) all.wait();
+      promise->set_value(result.code);
+    };
+    (*engine)->Write(op);
+  }
+  queued.set_value();
+  for (auto& code : codes) EXPECT_EQ(code.get(), Code::kOk);
+  ASSERT_TRUE((*engine)->Close().ok());
+  size_t writes = 0;
+  size_t most = 0;
+  for (const std::vector<size_t>& batch : batches) {
+    size_t bytes = 0;
+    for (const size_t size : batch) bytes += size;
+    EXPECT_TRUE(bytes <= 1000 || batch.size() == 1) << bytes << " in " << batch.size();
+    EXPECT_LE(batch.size(), 5u);
+    writes += batch.size();
+    most = std::max(most, batch.size());
+  }
+  EXPECT_EQ(writes, 40u);
+  EXPECT_EQ(most, 5u);
 }
 
 }  // namespace

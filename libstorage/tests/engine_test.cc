@@ -239,19 +239,14 @@ TEST(Engine, CloseEndsWatchesAndRefusesWork) {
   EXPECT_TRUE(engine->Close().ok());
 }
 
-TEST(Engine, UnsupportedEndpointsAndSharedFilesAreRefused) {
+TEST(Engine, UnreachableServersAndSharedFilesAreRefused) {
   EngineOptions options;
   options.allow_memory = true;
   options.default_endpoint = "memory://d";
   options.topology_text =
-      "backends:\n- endpoint: http://h:2379\n  prefix: {name: etcd, prefix: pods}\n";
-  absl::Status status = Engine::Open(options).status();
-  EXPECT_EQ(CodeOf(status), Code::kUnimplemented);
-  EXPECT_NE(status.message().find("not supported in this build yet"), std::string::npos) << status;
-  options.topology_text =
       "backends:\n- endpoint: postgres://u:geheim@127.0.0.1:1/db\n"
       "  prefix: {name: pg, prefix: pods}\n";
-  status = Engine::Open(options).status();
+  absl::Status status = Engine::Open(options).status();
   EXPECT_EQ(CodeOf(status), Code::kUnavailable);
   EXPECT_NE(status.message().find("127.0.0.1:1/db"), std::string::npos) << status;
   EXPECT_EQ(status.message().find("geheim"), std::string::npos) << status;
@@ -262,6 +257,12 @@ TEST(Engine, UnsupportedEndpointsAndSharedFilesAreRefused) {
   EXPECT_EQ(CodeOf(status), Code::kUnavailable);
   EXPECT_NE(status.message().find("127.0.0.1:1/db"), std::string::npos) << status;
   EXPECT_EQ(status.message().find("geheim"), std::string::npos) << status;
+  options.topology_text =
+      "backends:\n- endpoint: http://127.0.0.1:1\n  prefix: {name: etcd, prefix: pods}\n";
+  status = Engine::Open(options).status();
+  EXPECT_EQ(CodeOf(status), Code::kUnavailable);
+  EXPECT_NE(status.message().find("rule \"etcd\": etcd 127.0.0.1:1: "), std::string::npos)
+      << status;
   options.topology_text =
       "backends:\n- endpoint: sqlite:///tmp/x.db\n  prefix: {name: one, prefix: pods}\n";
   options.default_endpoint = "sqlite:///tmp/../tmp/./x.db";

@@ -169,6 +169,13 @@ struct BackendStats {
   int64_t free_bytes = 0;     // inside the file, given back by Maintain
 };
 
+// What one batch may hold at most. A single operation is passed on whatever its
+// size: the database says itself that it is too large.
+struct BatchLimits {
+  int64_t operations = 512;
+  int64_t bytes = 8 << 20;  // of keys, values and attributes
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -180,6 +187,7 @@ class Backend {
   // False (a relaxed synchronous setting, now or of the server before): every
   // unclean start is a new epoch.
   virtual bool durable() const = 0;
+  virtual BatchLimits limits() const { return {}; }
 
   virtual absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLane() = 0;
   virtual absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot() = 0;

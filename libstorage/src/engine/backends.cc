@@ -1,6 +1,7 @@
 #include "src/engine/backends.h"
 
 #include "absl/strings/str_cat.h"
+#include "src/backend/etcd/etcd.h"
 #include "src/backend/memory/memory.h"
 #include "src/backend/mysql/mysql_backend.h"
 #include "src/backend/postgres/postgres.h"
@@ -8,14 +9,6 @@
 
 namespace storage {
 namespace {
-
-absl::Status NotBuilt(const std::string& name, const Endpoint& endpoint) {
-  return MakeStatus(
-      Code::kUnimplemented,
-      absl::StrCat("endpoint ", endpoint.redacted, ": ", EndpointKindName(endpoint.kind),
-                   " is not supported in this build yet; use a sqlite:// endpoint"),
-      name);
-}
 
 absl::Status NoMemory(const std::string& name) {
   return MakeStatus(Code::kInvalid,
@@ -65,9 +58,20 @@ absl::StatusOr<MysqlOptions> ToMysql(const std::string& name, const Endpoint& en
   return out;
 }
 
-}  // namespace
+EtcdOptions ToEtcd(const std::string& name, const Endpoint& endpoint, const Rule* rule,
+                   const EngineOptions& options) {
+  EtcdOptions out;
+  out.name = name;
+  out.endpoints = endpoint.text;
+  if (rule != nullptr) {
+    out.tls = {rule->tls.ca_file, rule->tls.cert_file, rule->tls.key_file, rule->tls.skip_verify};
+  }
+  out.slow_ms = options.slow_sql_ms;
+  out.logger = options.logger;
+  return out;
+}
 
-bool EndpointKindBuilt(EndpointKind kind) { return kind != EndpointKind::kEtcd; }
+}  // namespace
 
 const char* EndpointKindName(EndpointKind kind) {
   switch (kind) {
@@ -88,41 +92,43 @@ const char* EndpointKindName(EndpointKind kind) {
 absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const std::string& name,
                                                      const Endpoint& endpoint, const Rule* rule,
                                                      const EngineOptions& options) {
-  if (endpoint.kind == EndpointKind::kSqlite) {
-    return OpenSqliteBackend(ToSqlite(name, endpoint, options));
+  switch (endpoint.kind) {
+    case EndpointKind::kSqlite:
+      return OpenSqliteBackend(ToSqlite(name, endpoint, options));
+    case EndpointKind::kPostgres:
+      return OpenPostgresBackend(ToPostgres(name, endpoint, rule, options));
+    case EndpointKind::kMysql: {
+      const auto mysql = ToMysql(name, endpoint, rule, options);
+      return mysql.ok() ? OpenMysqlBackend(*mysql) : mysql.status();
+    }
+    case EndpointKind::kEtcd:
+      return OpenEtcdBackend(ToEtcd(name, endpoint, rule, options));
+    case EndpointKind::kMemory:
+      break;
   }
-  if (endpoint.kind == EndpointKind::kPostgres) {
-    return OpenPostgresBackend(ToPostgres(name, endpoint, rule, options));
-  }
-  if (endpoint.kind == EndpointKind::kMysql) {
-    const auto mysql = ToMysql(name, endpoint, rule, options);
-    return mysql.ok() ? OpenMysqlBackend(*mysql) : mysql.status();
-  }
-  if (endpoint.kind == EndpointKind::kMemory) {
-    if (!options.allow_memory) return NoMemory(name);
-    return NewMemoryBackend(name);
-  }
-  return NotBuilt(name, endpoint);
+  if (!options.allow_memory) return NoMemory(name);
+  return NewMemoryBackend(name);
 }
 
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endpoint,
                                                             const EngineOptions& options) {
   const std::string name = "metadata";
-  if (endpoint.kind == EndpointKind::kSqlite) {
-    return OpenSqliteMetadata(ToSqlite(name, endpoint, options));
+  switch (endpoint.kind) {
+    case EndpointKind::kSqlite:
+      return OpenSqliteMetadata(ToSqlite(name, endpoint, options));
+    case EndpointKind::kPostgres:
+      return OpenPostgresMetadata(ToPostgres(name, endpoint, nullptr, options));
+    case EndpointKind::kMysql: {
+      const auto mysql = ToMysql(name, endpoint, nullptr, options);
+      return mysql.ok() ? OpenMysqlMetadata(*mysql) : mysql.status();
+    }
+    case EndpointKind::kEtcd:
+      return OpenEtcdMetadata(ToEtcd(name, endpoint, nullptr, options));
+    case EndpointKind::kMemory:
+      break;
   }
-  if (endpoint.kind == EndpointKind::kPostgres) {
-    return OpenPostgresMetadata(ToPostgres(name, endpoint, nullptr, options));
-  }
-  if (endpoint.kind == EndpointKind::kMysql) {
-    const auto mysql = ToMysql(name, endpoint, nullptr, options);
-    return mysql.ok() ? OpenMysqlMetadata(*mysql) : mysql.status();
-  }
-  if (endpoint.kind == EndpointKind::kMemory) {
-    if (!options.allow_memory) return NoMemory(name);
-    return NewMemoryMetadata();
-  }
-  return NotBuilt(name, endpoint);
+  if (!options.allow_memory) return NoMemory(name);
+  return NewMemoryMetadata();
 }
 
 absl::StatusOr<std::unique_ptr<Backend>> OpenForInspection(const std::string& name,
@@ -135,8 +141,9 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenForInspection(const std::string& na
 }
 
 Endpoint DefaultMetadataEndpoint(const Endpoint& default_database) {
-  if (default_database.kind == EndpointKind::kPostgres ||
-      default_database.kind == EndpointKind::kMysql) {
+  const EndpointKind kind = default_database.kind;
+  if (kind == EndpointKind::kPostgres || kind == EndpointKind::kMysql ||
+      kind == EndpointKind::kEtcd) {
     return default_database;
   }
   Endpoint out;

@@ -14,10 +14,7 @@ namespace storage {
 
 const char* EndpointKindName(EndpointKind kind);  // "sqlite"
 
-bool EndpointKindBuilt(EndpointKind kind);  // this build has a backend for it
-
-// UNIMPLEMENTED for kinds that this build does not have. rule: null for the
-// default database; its TLS and pool settings count.
+// rule: null for the default database; its TLS and pool settings count.
 absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const std::string& name,
                                                      const Endpoint& endpoint, const Rule* rule,
                                                      const EngineOptions& options);
@@ -27,7 +24,7 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endp
 absl::StatusOr<std::unique_ptr<Backend>> OpenForInspection(const std::string& name,
                                                            const std::string& path);
 // Where the metadata store is when nothing says so: a file beside the default
-// database, or a schema inside it.
+// database, or a part of it.
 Endpoint DefaultMetadataEndpoint(const Endpoint& default_database);
 // One spelling for all names of a file: absolute, without symbolic links.
 std::string RealPath(const std::string& path);

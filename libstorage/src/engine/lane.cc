@@ -12,13 +12,13 @@
 namespace storage {
 namespace {
 
-constexpr size_t kMaxBatchOps = 512;
-constexpr size_t kMaxBatchBytes = 8 << 20;
 // Checkpoints and space work wait for a pause this long, so that they never
 // fall between two writes of one busy caller.
 constexpr absl::Duration kIdle = absl::Milliseconds(50);
 
-size_t Weight(const WriteOp& op) { return op.value.size() + op.key.size() + op.attrs.size(); }
+int64_t Weight(const WriteOp& op) {
+  return static_cast<int64_t>(op.value.size() + op.key.size() + op.attrs.size());
+}
 
 int64_t SteadyNowMs() {
   using std::chrono::duration_cast;
@@ -29,7 +29,12 @@ int64_t SteadyNowMs() {
 }  // namespace
 
 CommitLane::CommitLane(LaneEnv env)
-    : env_(std::move(env)), head_(env_.head), floor_(env_.floor), pace_(kIdle), batches_(this) {
+    : env_(std::move(env)),
+      limits_(env_.backend->limits()),
+      head_(env_.head),
+      floor_(env_.floor),
+      pace_(kIdle),
+      batches_(this) {
   thread_ = StartThread("stg-" + env_.backend->name(), [this] { Run(); });
 }
 
@@ -137,9 +142,10 @@ bool CommitLane::WaitForWork(Ops* ops, std::vector<std::function<void()>>* tasks
     if (!work_.WaitUntil(&mu_, until)) break;
   }
   tasks->swap(tasks_);
-  size_t bytes = 0;
-  while (!queue_.empty() && ops->size() < kMaxBatchOps && bytes < kMaxBatchBytes) {
+  int64_t bytes = 0;
+  while (!queue_.empty() && static_cast<int64_t>(ops->size()) < limits_.operations) {
     bytes += Weight(*queue_.front());
+    if (bytes > limits_.bytes && !ops->empty()) break;
     ops->push_back(std::move(queue_.front()));
     queue_.pop_front();
   }

@@ -88,6 +88,7 @@ class CommitLane {
   void SetHealth(const absl::Status& status);
 
   const LaneEnv env_;
+  const BatchLimits limits_;
   LaneStats stats_;
   std::atomic<int64_t> head_;
   std::atomic<int64_t> floor_;

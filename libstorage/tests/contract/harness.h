@@ -27,6 +27,7 @@ struct Factory {
   // again is the same database when persistent.
   std::function<absl::StatusOr<std::unique_ptr<Backend>>(const std::string& place)> open;
   bool persistent = false;
+  size_t largest_value = 1536 * 1024;  // that fits beside three small ones
 };
 
 inline void PrintTo(const Factory& factory, std::ostream* os) { *os << factory.name; }

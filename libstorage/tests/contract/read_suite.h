@@ -17,7 +17,7 @@ TEST_P(ContractTest, OddValuesAndKeys) {
   const std::string zero_key("/a/\0\0b", 6);
   const std::string high_key = "/a/\xff\xff";
   const std::string zeros("\0a\0", 3);
-  const std::string big(1536 * 1024, 'v');
+  const std::string big(GetParam().largest_value, 'v');
   Op with_attrs = Create("/a/attrs", "v");
   with_attrs.attrs = std::string("\1\0\xff", 3);
   ASSERT_OK(Write(backend(), {Create(zero_key, zeros), Create(high_key, ""), Create("/a/big", big),

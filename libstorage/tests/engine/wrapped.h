@@ -17,6 +17,7 @@ class WrappedBackend : public Backend {
   const std::string& identity() const override { return inner_->identity(); }
   bool fast_reads() const override { return inner_->fast_reads(); }
   bool durable() const override { return inner_->durable(); }
+  BatchLimits limits() const override { return inner_->limits(); }
   absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLane() override { return inner_->BeginLane(); }
   absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot() override {
     return inner_->OpenSnapshot();

@@ -86,22 +86,15 @@ std::vector<Diagnostic> NotesOf(const Router& router, const std::string& file) {
 std::vector<Diagnostic> EndpointProblems(const Router& router, const std::string& file) {
   std::vector<Diagnostic> out;
   for (const Rule& rule : router.topology().rules) {
-    if (rule.endpoint.kind == EndpointKind::kSqlite) {
-      SqliteOptions options;
-      options.name = rule.name;
-      options.path = rule.endpoint.path;
-      options.options = rule.endpoint.options;
-      absl::StatusOr<sqlite::Settings> settings = sqlite::ParseOptions(options);
-      if (settings.ok()) continue;
-      out.push_back({true, file, rule.line, rule.column,
-                     absl::StrCat("the rule \"", rule.name, "\": ", settings.status().message())});
-    } else if (!EndpointKindBuilt(rule.endpoint.kind)) {
-      out.push_back(
-          {false, file, rule.line, rule.column,
-           absl::StrCat("the rule \"", rule.name, "\" needs ", EndpointKindName(rule.endpoint.kind),
-                        ", which this build does not support yet: the server refuses to "
-                        "start with it; use a sqlite:// endpoint")});
-    }
+    if (rule.endpoint.kind != EndpointKind::kSqlite) continue;
+    SqliteOptions options;
+    options.name = rule.name;
+    options.path = rule.endpoint.path;
+    options.options = rule.endpoint.options;
+    absl::StatusOr<sqlite::Settings> settings = sqlite::ParseOptions(options);
+    if (settings.ok()) continue;
+    out.push_back({true, file, rule.line, rule.column,
+                   absl::StrCat("the rule \"", rule.name, "\": ", settings.status().message())});
   }
   return out;
 }

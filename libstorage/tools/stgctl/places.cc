@@ -22,9 +22,8 @@ absl::StatusOr<Endpoint> ParseFlag(const char* flag, const std::string& text) {
 // The engine refuses the same at start; a copy of such a set would be wrong.
 absl::Status CheckDistinct(const Places& places) {
   std::map<std::string, std::string> seen;
-  // In PostgreSQL and MySQL the metadata store may lie beside the objects.
-  const EndpointKind kind = places.metadata.endpoint.kind;
-  if (kind != EndpointKind::kPostgres && kind != EndpointKind::kMysql) {
+  // On a server the metadata store may lie beside the objects.
+  if (places.metadata.endpoint.kind == EndpointKind::kSqlite) {
     seen.emplace(EndpointIdentity(places.metadata.endpoint), places.metadata.name);
   }
   for (const Place& place : places.backends) {

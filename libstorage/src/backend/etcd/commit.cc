@@ -1,0 +1,58 @@
+// The commit of a lane transaction: sent once, and what its answer means.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/backend/etcd/keys.h"
+#include "src/backend/etcd/lane_txn.h"
+
+namespace storage::etcd {
+namespace {
+
+constexpr auto kLeastCommitTime = std::chrono::milliseconds(1000);
+
+}  // namespace
+
+absl::Status EtcdLaneTxn::Commit() {
+  if (!decided_ || committed_) return Misused("Commit without a guard that agreed");
+  committed_ = true;
+  ++next_.lane.ver;
+  Expect(HeadKey(), state_.head_mod);
+  Put(HeadKey(), EncodeHead(next_));
+  request_.add_failure()->mutable_request_range()->set_key(HeadKey());
+  if (applied_) store_->Remember(batch_.token, next_.first);
+  kinds_->head_mod = -1;  // until it is known
+  pb::TxnResponse response;
+  const SteadyTime least = std::chrono::steady_clock::now() + kLeastCommitTime;
+  const absl::Status status = store_->client().Write(request_, &response, std::max(until_, least));
+  if (!status.ok()) return status;
+  if (!response.succeeded()) return Refused(response);
+  kinds_->head_mod = response.header().revision();
+  for (auto& [collection, count] : counts_) kinds_->counts[collection] = count;
+  return absl::OkStatus();
+}
+
+// A failed compare is a conflict only when the head does not carry our name: a
+// request that arrived twice is compared with its own effect.
+absl::Status EtcdLaneTxn::Refused(const pb::TxnResponse& response) {
+  Head found;
+  int64_t found_mod = 0;
+  if (response.responses_size() > 0 && response.responses(0).response_range().kvs_size() > 0) {
+    const pb::KeyValue& kv = response.responses(0).response_range().kvs(0);
+    found_mod = kv.mod_revision();
+    if (!DecodeHead(kv.value(), &found)) return Damaged("the lane row", store_->name());
+  }
+  if (found_mod != 0 && found.txn == next_.txn) return absl::OkStatus();
+  if (found_mod == state_.head_mod) {
+    return MakeStatus(Code::kInvalid,
+                      "an object changed while nobody held the lane: something else writes to "
+                      "this etcd (a stock kube-apiserver?); stop it",
+                      store_->name());
+  }
+  return MakeStatus(Code::kBusy,
+                    absl::StrCat("lane guard: another process committed version ", found.lane.ver,
+                                 " with head ", found.lane.head),
+                    store_->name());
+}
+
+}  // namespace storage::etcd

@@ -1,0 +1,140 @@
+#include "src/backend/etcd/etcd_backend.h"
+
+#include <cstdio>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/backend/checks.h"
+#include "src/backend/etcd/keys.h"
+#include "src/backend/etcd/snapshot.h"
+
+namespace storage::etcd {
+namespace {
+
+// Of etcd's 128 operations in a transaction an object needs three at most (when
+// its expiry changes), the log and head one each, the rest is for counts of
+// collections. Of its 1.5 MiB, keys are written up to three times.
+constexpr int64_t kBatchOperations = 40;
+constexpr int64_t kBatchBytes = 1 << 20;
+
+}  // namespace
+
+BatchLimits EtcdBackend::limits() const { return {kBatchOperations, kBatchBytes}; }
+
+absl::Status EtcdBackend::Open() {
+  if (absl::Status status = CheckVersion(); !status.ok()) return status;
+  absl::StatusOr<std::string> identity = FindIdentity();
+  if (!identity.ok()) return identity.status();
+  identity_ = *std::move(identity);
+  return store_.ReadLane(0).status();
+}
+
+absl::Status EtcdBackend::CheckVersion() {
+  absl::StatusOr<pb::StatusResponse> server = store_.client().ServerStatus();
+  if (!server.ok()) return server.status();
+  int major = 0, minor = 0;
+  const bool known = std::sscanf(server->version().c_str(), "%d.%d", &major, &minor) == 2;
+  if (known && (major > 3 || (major == 3 && minor >= 4))) return absl::OkStatus();
+  return MakeStatus(Code::kInvalid,
+                    absl::StrCat("etcd ", server->version(), " is too old: 3.4 or newer is needed"),
+                    name_);
+}
+
+// A restored cluster has a new id; our own part tells two databases apart that
+// came from one snapshot. Made by whoever opens first.
+absl::StatusOr<std::string> EtcdBackend::FindIdentity() {
+  pb::TxnRequest request;
+  pb::Compare* const absent = request.add_compare();
+  absent->set_target(pb::Compare::VERSION);
+  absent->set_key(IdentityKey());
+  absent->set_version(0);
+  pb::PutRequest* const put = request.add_success()->mutable_request_put();
+  put->set_key(IdentityKey());
+  put->set_value(RandomIdentity());
+  request.add_failure()->mutable_request_range()->set_key(IdentityKey());
+  pb::RangeResponse found;
+  const pb::RangeRequest look = RangeOf(IdentityKey(), "", 0);
+  if (absl::Status status = store_.client().Range(look, &found); !status.ok()) return status;
+  std::string own = found.kvs_size() > 0 ? found.kvs(0).value() : "";
+  if (own.empty()) {
+    pb::TxnResponse response;
+    if (absl::Status status = store_.client().Write(request, &response); !status.ok()) {
+      return status;
+    }
+    own = put->value();
+    if (!response.succeeded() && response.responses(0).response_range().kvs_size() > 0) {
+      own = response.responses(0).response_range().kvs(0).value();
+    }
+  }
+  return absl::StrCat(absl::Hex(found.header().cluster_id(), absl::kZeroPad16), "-", own);
+}
+
+absl::Status EtcdBackend::TakeLane() {
+  MutexLock lock(&mutex_);
+  if (lane_open_) return MakeStatus(Code::kBusy, "a lane transaction is open", name_);
+  lane_open_ = true;
+  return absl::OkStatus();
+}
+
+void EtcdBackend::ReleaseLane() {
+  MutexLock lock(&mutex_);
+  lane_open_ = false;
+}
+
+absl::StatusOr<std::unique_ptr<LaneTxn>> EtcdBackend::BeginLane() {
+  if (absl::Status status = TakeLane(); !status.ok()) return status;
+  const SteadyTime until = SteadyAfter(kCallTime);
+  absl::StatusOr<LaneState> state = store_.ReadLane(0, until);
+  if (!state.ok()) {
+    ReleaseLane();
+    return state.status();
+  }
+  return std::make_unique<EtcdLaneTxn>(&store_, &kinds_, *std::move(state), until,
+                                       [this] { ReleaseLane(); });
+}
+
+absl::StatusOr<std::unique_ptr<Snapshot>> EtcdBackend::OpenSnapshot() {
+  absl::StatusOr<std::unique_ptr<EtcdSnapshot>> snapshot = EtcdSnapshot::Open(&store_);
+  if (!snapshot.ok()) return snapshot.status();
+  return std::unique_ptr<Snapshot>(*std::move(snapshot));
+}
+
+absl::Status EtcdBackend::Get(std::string_view key, const RowSink& sink) {
+  if (IsPrivate(key)) return absl::OkStatus();
+  pb::TxnRequest request;
+  AddRange(&request, std::string(key));
+  AddRange(&request, HeadKey());
+  pb::TxnResponse response;
+  if (absl::Status status = store_.client().Read(request, &response); !status.ok()) return status;
+  const pb::RangeResponse& found = response.responses(0).response_range();
+  if (found.kvs_size() == 0) return absl::OkStatus();
+  Head head;
+  const pb::RangeResponse& lane = response.responses(1).response_range();
+  if (lane.kvs_size() == 0) {
+    head.lane.head = response.header().revision();
+  } else if (!DecodeHead(lane.kvs(0).value(), &head)) {
+    return Damaged("the lane row", name_);
+  }
+  Row row;
+  if (absl::Status status = store_.ToRow(found.kvs(0), head.lane, &row); !status.ok()) {
+    return status;
+  }
+  sink(row);
+  return absl::OkStatus();
+}
+
+absl::Status EtcdBackend::Ping() { return store_.ReadLane(0).status(); }
+
+}  // namespace storage::etcd
+
+namespace storage {
+
+absl::StatusOr<std::unique_ptr<Backend>> OpenEtcdBackend(const EtcdOptions& options) {
+  absl::StatusOr<std::unique_ptr<etcd::Client>> client = etcd::Client::Create(options);
+  if (!client.ok()) return client.status();
+  auto backend = std::make_unique<etcd::EtcdBackend>(*std::move(client));
+  if (absl::Status status = backend->Open(); !status.ok()) return status;
+  return std::unique_ptr<Backend>(std::move(backend));
+}
+
+}  // namespace storage

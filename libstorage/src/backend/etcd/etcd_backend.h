@@ -1,0 +1,56 @@
+// The backend on etcd. Threads: as backend.h says.
+#ifndef LIBSTORAGE_SRC_BACKEND_ETCD_ETCD_BACKEND_H_
+#define LIBSTORAGE_SRC_BACKEND_ETCD_ETCD_BACKEND_H_
+
+#include <memory>
+#include <string>
+
+#include "src/backend/etcd/etcd.h"
+#include "src/backend/etcd/lane_txn.h"
+#include "src/backend/etcd/store.h"
+
+namespace storage::etcd {
+
+class EtcdBackend : public Backend {
+ public:
+  explicit EtcdBackend(std::unique_ptr<Client> client)
+      : name_(client->name()), store_(std::move(client)) {}
+  // Finds out who this database is.
+  absl::Status Open();
+
+  const std::string& name() const override { return name_; }
+  const std::string& identity() const override { return identity_; }
+  bool fast_reads() const override { return false; }
+  bool durable() const override { return true; }
+  BatchLimits limits() const override;
+
+  absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLane() override;
+  absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot() override;
+  absl::Status Get(std::string_view key, const RowSink& sink) override;
+  absl::StatusOr<int64_t> DeleteHistory(int64_t max_rows) override;
+  absl::StatusOr<bool> Maintain(bool idle) override;
+  absl::StatusOr<BackendStats> Stats() override;
+  absl::Status Ping() override;
+
+ private:
+  absl::Status TakeLane();
+  void ReleaseLane();
+  absl::Status CheckVersion();
+  absl::StatusOr<std::string> FindIdentity();
+  // history.cc
+  absl::StatusOr<int64_t> TrimSome(int64_t max_rows);
+  absl::Status WriteTrim(const LaneState& state, const Trim& trim);
+  absl::StatusOr<int64_t> EventsUpTo(int64_t floor, const LaneState& state);
+
+  const std::string name_;
+  Store store_;
+  std::string identity_;
+  KindCache kinds_;  // of the lane transaction that is open
+  Mutex mutex_;
+  bool lane_open_ ABSL_GUARDED_BY(mutex_) = false;
+  bool compact_ = false;  // history was deleted; lane thread
+};
+
+}  // namespace storage::etcd
+
+#endif  // LIBSTORAGE_SRC_BACKEND_ETCD_ETCD_BACKEND_H_
