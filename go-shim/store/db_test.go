@@ -44,6 +44,9 @@ backends:
 	{"mariadb", func(t testing.TB) native.Options {
 		return native.Options{DefaultEndpoint: testserver.MariaDB(t)}
 	}},
+	{"etcd", func(t testing.TB) native.Options {
+		return native.Options{DefaultEndpoint: testserver.Etcd(t)}
+	}},
 	{"all-kinds", func(t testing.TB) native.Options {
 		return native.Options{
 			DefaultEndpoint: "sqlite://" + filepath.Join(t.TempDir(), "default.db"),
@@ -53,9 +56,12 @@ backends:
   name: ends
   regexp: {key: "(bar|[02468])$"}
 - endpoint: %s
+  name: odd
+  regexp: {key: "[13579]$"}
+- endpoint: %s
   name: namespaces
   prefix: {prefix: "pods/test-*"}
-`, testserver.Postgres(t), testserver.MariaDB(t)),
+`, testserver.Postgres(t), testserver.Etcd(t), testserver.MariaDB(t)),
 		}
 	}},
 }

@@ -18,6 +18,7 @@ var mariadb = kind{
 			"--socket=" + filepath.Join(s.dir, "socket"), "--pid-file=" + filepath.Join(s.dir, "pid"),
 			"--port=" + strconv.Itoa(s.port), "--bind-address=127.0.0.1", "--max-connections=300"}
 	},
+	answers: answersSQL,
 	client: func(s *Server, database string) []string {
 		return []string{"mariadb", "--no-defaults", "-S", filepath.Join(s.dir, "socket"), "-uroot", "-NB", "-D", database, "-e"}
 	},

@@ -19,6 +19,7 @@ var postgres = kind{
 		return []string{postgresBin + "postgres", "-D", filepath.Join(s.dir, "data"), "-p", strconv.Itoa(s.port),
 			"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=" + s.dir, "-c", "max_connections=300"}
 	},
+	answers: answersSQL,
 	client: func(s *Server, database string) []string {
 		return []string{"psql", "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-U", "stg", "-d", database, "-qXAtc"}
 	},

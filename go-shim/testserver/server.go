@@ -34,6 +34,7 @@ type kind struct {
 	account string // the user that it runs as when the tests run as root
 	prepare func(s *Server) error
 	command func(s *Server) []string
+	answers func(s *Server) error                     // nil once it is ready
 	client  func(s *Server, database string) []string // runs the statement that is appended
 	admin   string                                    // a database that is always there
 	url     func(s *Server, database string) string
@@ -173,9 +174,15 @@ func (s *Server) set() error {
 	return s.awaitAnswer(ended)
 }
 
+// answersSQL is for kinds with a client.
+func answersSQL(s *Server) error {
+	_, err := s.Query(s.admin, "SELECT 1")
+	return err
+}
+
 func (s *Server) awaitAnswer(ended <-chan error) error {
 	for deadline := time.Now().Add(startTime); ; {
-		_, err := s.Query(s.admin, "SELECT 1")
+		err := s.answers(s)
 		if err == nil {
 			return nil
 		}

@@ -2,6 +2,12 @@ package testserver
 
 import "testing"
 
+func TestEtcd(t *testing.T) {
+	if Etcd(t) == Etcd(t) {
+		t.Error("two servers have one address")
+	}
+}
+
 func TestMain(m *testing.M) { Main(m) }
 
 // TestServers: each kind starts, makes databases, and answers its own client.

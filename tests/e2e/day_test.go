@@ -102,7 +102,7 @@ func startCluster(t *testing.T, v Variant) *Cluster {
 	case "libstorage":
 		storage = &libstorage{}
 	case "servers":
-		storage = &servers{t: t}
+		storage = &servers{t: t, etcd: &stockEtcd{binary: filepath.Join(tools, "etcd")}}
 	case "etcd":
 		storage = &stockEtcd{binary: filepath.Join(tools, "etcd")}
 	default:

@@ -2,8 +2,8 @@
 // patched kube-apiserver over libstorage, or the stock one over etcd to show
 // that the script itself is right.
 //
-//	E2E_STORAGE   libstorage (default: SQLite), servers (PostgreSQL, MariaDB and
-//	              SQLite at once) or etcd
+//	E2E_STORAGE   libstorage (default: SQLite), servers (etcd, MariaDB, PostgreSQL
+//	              and SQLite at once) or etcd (stock)
 //	E2E_VARIANTS  names of variant.go, or all; the default follows TEST_CLASS
 //	KUBE_OUT      where build/kube/build.sh put the binaries
 //	E2E_DIR       where logs and data go (default out/e2e)

@@ -100,6 +100,7 @@ func (s *libstorage) Metrics() []string {
 
 func (s *libstorage) DataDirs() []string { return []string{filepath.Join(s.dir, "db")} }
 
+// The first is in etcd where there is one.
 var databases = []string{"rbac", "kube-system", "pods", "shirts", "default"}
 
 // Keys asks the sqlite3 program, not our own code.

@@ -11,12 +11,13 @@ import (
 	"github.com/libstorage/go-shim/testserver"
 )
 
-// servers keeps objects in every kind of database at once: the policies of the
-// users' example over PostgreSQL, MariaDB and SQLite, the default in PostgreSQL.
-// Names of databases of a server are those of the rules, with _ for -.
+// servers keeps objects in every kind of database at once, as the users' example
+// does: RBAC in etcd, kube-system in MariaDB, pods in PostgreSQL, shirts in SQLite;
+// the default is PostgreSQL.
 type servers struct {
 	libstorage
 	t     testing.TB
+	etcd  *stockEtcd                    // of rbac
 	kinds map[string]*testserver.Server // by backend; shirts is a file
 }
 
@@ -51,18 +52,23 @@ func databaseOf(backend string) string {
 
 func (s *servers) Start(dir string) error {
 	s.dir = dir
+	if err := s.etcd.Start(dir); err != nil {
+		return err
+	}
 	pg, my := testserver.StartPostgres(s.t), testserver.StartMariaDB(s.t)
-	s.kinds = map[string]*testserver.Server{"rbac": my, "kube-system": my, "pods": pg, "default": pg}
+	s.kinds = map[string]*testserver.Server{"kube-system": my, "pods": pg, "default": pg}
 	for backend, server := range s.kinds {
 		server.Create(s.t, databaseOf(backend))
 	}
-	text := fmt.Sprintf(serversTopology, s.endpoint("rbac"), s.endpoint("kube-system"), s.endpoint("pods"))
+	text := fmt.Sprintf(serversTopology, s.etcd.url, s.endpoint("kube-system"), s.endpoint("pods"))
 	return os.WriteFile(filepath.Join(dir, "topology.yaml"), []byte(text), 0o600)
 }
 
 func (s *servers) endpoint(backend string) string {
 	return s.kinds[backend].Endpoint(databaseOf(backend))
 }
+
+func (s *servers) Stop() error { return s.etcd.Stop() }
 
 // Flags: the endpoint of the default database stands in a file, as its password should.
 func (s *servers) Flags() []string {
@@ -80,13 +86,13 @@ func (s *servers) Restore(string) ([]string, error) { return nil, nil }
 
 func (s *servers) Metrics() []string {
 	return []string{"libstorage_revision ", `libstorage_backend_up{backend="pods",kind="postgres"} 1`,
-		`libstorage_backend_up{backend="kube-system",kind="mysql"} 1`, `libstorage_backend_up{backend="shirts",kind="sqlite"} 1`,
+		`libstorage_backend_up{backend="rbac",kind="etcd"} 1`, `libstorage_backend_up{backend="kube-system",kind="mysql"} 1`, `libstorage_backend_up{backend="shirts",kind="sqlite"} 1`,
 		`libstorage_objects{backend="shirts",collection="stable.example.com/shirts"} 20`}
 }
 
 // Dirs of the servers hold every byte that they wrote.
 func (s *servers) DataDirs() []string {
-	return []string{filepath.Join(s.dir, "db"), s.kinds["pods"].Dir(), s.kinds["rbac"].Dir()}
+	return []string{filepath.Join(s.dir, "db"), s.etcd.dir, s.kinds["pods"].Dir(), s.kinds["kube-system"].Dir()}
 }
 
 func (s *servers) rows(backend, column string, where func(key string) string) ([]string, error) {
@@ -94,7 +100,7 @@ func (s *servers) rows(backend, column string, where func(key string) string) ([
 		return s.sqlite(backend, fmt.Sprintf("SELECT hex(%s) FROM objects%s", column, where("hex(key)")))
 	}
 	sql := fmt.Sprintf("SELECT encode(%s, 'hex') FROM libstorage.objects%s", column, where("upper(encode(key, 'hex'))"))
-	if s.kinds[backend] == s.kinds["rbac"] { // key is a word of MariaDB's SQL
+	if backend == "kube-system" { // key is a word of MariaDB's SQL
 		sql = fmt.Sprintf("SELECT hex(%s) FROM stg_objects%s", strings.Replace(column, "key", "k", 1), where("hex(k)"))
 	}
 	lines, err := s.kinds[backend].Query(databaseOf(backend), sql)
@@ -108,10 +114,14 @@ func (s *servers) rows(backend, column string, where func(key string) string) ([
 	return lines, err
 }
 
-// Keys asks psql, mariadb and sqlite3, not our own code.
+// Keys asks etcd, psql, mariadb and sqlite3, not our own code.
 func (s *servers) Keys() (map[string][]string, error) {
-	all := map[string][]string{}
-	for _, backend := range databases {
+	inEtcd, err := s.etcd.Keys()
+	if err != nil {
+		return nil, err
+	}
+	all := map[string][]string{"rbac": inEtcd["etcd"]}
+	for _, backend := range databases[1:] {
 		keys, err := s.rows(backend, "key", func(string) string { return "" })
 		if err != nil {
 			return nil, err
@@ -122,9 +132,12 @@ func (s *servers) Keys() (map[string][]string, error) {
 }
 
 func (s *servers) Values(key string) ([]string, error) {
-	var all []string
+	all, err := s.etcd.Values(key)
+	if err != nil {
+		return nil, err
+	}
 	this := func(column string) string { return fmt.Sprintf(" WHERE %s = '%X'", column, key) }
-	for _, backend := range databases {
+	for _, backend := range databases[1:] {
 		values, err := s.rows(backend, "value", this)
 		if err != nil {
 			return nil, err
