@@ -15,8 +15,9 @@ const tablePath = "../../docs/conformance.md"
 
 const tableHead = `# Upstream's storage suite
 
-Every test of ` + "`k8s.io/apiserver/pkg/storage/testing`" + ` (%s) on three kinds of databases, under ` + "`-race`" + `:
-memory, one SQLite file, and a topology that spreads the keys over three SQLite files. ` + "`make test ONLY=go-store`" + ` runs them
+Every test of ` + "`k8s.io/apiserver/pkg/storage/testing`" + ` (%s) on every kind of database, under ` + "`-race`" + `:
+memory, one SQLite file, PostgreSQL, MariaDB, etcd, and topologies that spread the keys over
+three SQLite files and over all four kinds. ` + "`make test ONLY=go-store`" + ` runs them
 (` + "`TestUpstreamSuite/DATABASE/NAME`" + `); none is left out. Upstream's tests of the watch cache run over our store with
 ` + "`make test ONLY=cacher`" + `. This file is checked by ` + "`TestConformanceTable`" + `; ` + "`UPDATE=1 go test -run ConformanceTable ./store`" + ` writes it.
 
