@@ -14,11 +14,12 @@
 #include "absl/strings/str_cat.h"
 
 #ifdef __SANITIZE_THREAD__
-// For the tests that link gRPC only. Debian's gRPC and abseil are built without
-// ThreadSanitizer: their locks are not seen, neither is how gRPC's threads hand
-// bytes and errors to the caller. No code of ours runs below a call into gRPC.
+// For the tests that link gRPC only. Debian's gRPC, abseil and OpenSSL are built
+// without ThreadSanitizer: their locks are not seen, neither is how gRPC's threads
+// hand bytes and errors to the caller. No code of ours runs below a call into gRPC.
 extern "C" __attribute__((visibility("default"))) const char* __tsan_default_suppressions() {
-  return "race:libgrpc\nrace:libgpr\nrace:grpc::internal::\nrace:libabsl_\n";
+  return "race:libgrpc\nrace:libgpr\nrace:grpc::internal::\nrace:libabsl_\n"
+         "race:libcrypto\nrace:libssl\n";
 }
 #endif
 

@@ -260,9 +260,11 @@ absl::Status PrepareTables(Connection* connection, Tables tables) {
   if (version == 0) {
     absl::Status created = CreateUnderLock(connection, tables);
     if (!created.ok()) return created;
-    found = Look(connection, tables);
-    if (!found.ok()) return found.status();
   }
+  // The version is written last: what was half made, by another server that started
+  // at the same time, at the first look is whole now.
+  found = Look(connection, tables);
+  if (!found.ok()) return found.status();
   for (const Table& table : wanted) {
     const auto it = found->find(table.name);
     if (it == found->end()) {
