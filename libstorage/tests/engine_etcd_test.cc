@@ -131,5 +131,15 @@ TEST_F(EngineEtcd, AServerThatIsKilledComesBack) {
   EXPECT_TRUE(engine->Close().ok());
 }
 
+TEST_F(EngineEtcd, AClusterThatIsNotThereIsNamedWithItsRule) {
+  EngineOptions options = Options();
+  options.topology_text =
+      "backends:\n- endpoint: http://127.0.0.1:1\n  prefix: {name: etcd, prefix: pods}\n";
+  const absl::Status status = Engine::Open(options).status();
+  EXPECT_EQ(CodeOf(status), Code::kUnavailable);
+  EXPECT_NE(status.message().find("rule \"etcd\": etcd 127.0.0.1:1: "), std::string::npos)
+      << status;
+}
+
 }  // namespace
 }  // namespace storage

@@ -258,12 +258,6 @@ TEST(Engine, UnreachableServersAndSharedFilesAreRefused) {
   EXPECT_NE(status.message().find("127.0.0.1:1/db"), std::string::npos) << status;
   EXPECT_EQ(status.message().find("geheim"), std::string::npos) << status;
   options.topology_text =
-      "backends:\n- endpoint: http://127.0.0.1:1\n  prefix: {name: etcd, prefix: pods}\n";
-  status = Engine::Open(options).status();
-  EXPECT_EQ(CodeOf(status), Code::kUnavailable);
-  EXPECT_NE(status.message().find("rule \"etcd\": etcd 127.0.0.1:1: "), std::string::npos)
-      << status;
-  options.topology_text =
       "backends:\n- endpoint: sqlite:///tmp/x.db\n  prefix: {name: one, prefix: pods}\n";
   options.default_endpoint = "sqlite:///tmp/../tmp/./x.db";
   status = Engine::Open(options).status();
