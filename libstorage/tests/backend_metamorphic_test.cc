@@ -1,90 +1,22 @@
-// Random histories on memory and SQLite: the same answers. STG_META_RUNS sets
-// the number of histories (default: three seconds of them), STG_META_SEED the
-// first seed. A difference is printed with its seed, shrunk.
-#include <chrono>
-#include <cstdlib>
-#include <ctime>
-#include <iostream>
-
-#include "src/backend/memory/memory.h"
+// Random histories on memory and SQLite (contract/metamorphic.h).
 #include "src/backend/sqlite/ballast.h"
 #include "src/backend/sqlite/sqlite_backend.h"
-#include "tests/contract/histories.h"
+#include "tests/contract/metamorphic.h"
 
 namespace storage::contract {
 namespace {
 
-struct Outcome {
-  std::string difference;
-  Lines trace;
-};
-
-Outcome RunOn(const std::vector<uint64_t>& commands) {
-  const TempDir dir("/dev/shm");
-  const auto memory = []() -> absl::StatusOr<std::unique_ptr<Backend>> {
-    return NewMemoryBackend("memory");
-  };
-  const auto sqlite = [&]() {
-    SqliteOptions options;
-    options.name = "sqlite";
-    options.path = dir.path() + "/objects.db";
-    return OpenSqliteBackend(options);
-  };
-  HistoryRunner runner(memory, sqlite, sqlite);
-  Outcome outcome;
-  outcome.difference = runner.Run(commands);
-  outcome.trace = runner.trace();
-  return outcome;
-}
-
-// Leaves out ever smaller parts as long as the rest still differs.
-std::vector<uint64_t> Shrink(std::vector<uint64_t> commands) {
-  for (size_t part = commands.size() / 2; part > 0; part /= 2) {
-    for (size_t begin = 0; begin + part <= commands.size();) {
-      std::vector<uint64_t> fewer = commands;
-      const auto from = fewer.begin() + static_cast<int64_t>(begin);
-      fewer.erase(from, from + static_cast<int64_t>(part));
-      if (RunOn(fewer).difference.empty()) {
-        begin += part;
-      } else {
-        commands = fewer;
-      }
-    }
-  }
-  return commands;
-}
-
-std::vector<uint64_t> Commands(uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<uint64_t> commands(120);
-  for (uint64_t& command : commands) command = random();
-  return commands;
-}
-
-TEST(Metamorphic, SqliteAnswersAsMemoryDoes) {
+TEST(MetamorphicTest, SqliteAnswersAsMemoryDoes) {
   sqlite::Ballast::SetBytesForTest(1 << 20, 0);
   sqlite::SqliteBackend::SetUpkeepForTest(sqlite::Upkeep{20, 4, 1, false});
-  const char* const runs_text = std::getenv("STG_META_RUNS");
-  const char* const seed_text = std::getenv("STG_META_SEED");
-  const int64_t runs = runs_text == nullptr ? INT64_MAX : std::atoll(runs_text);
-  const uint64_t first = seed_text == nullptr ? static_cast<uint64_t>(time(nullptr)) * 100000
-                                              : std::strtoull(seed_text, nullptr, 10);
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(3);
-  int64_t done = 0;
-  for (; done < runs; ++done) {
-    if (runs == INT64_MAX && std::chrono::steady_clock::now() > end) break;
-    const uint64_t seed = first + static_cast<uint64_t>(done);
-    if (RunOn(Commands(seed)).difference.empty()) continue;
-    const std::vector<uint64_t> small = Shrink(Commands(seed));
-    const Outcome outcome = RunOn(small);
-    std::string trace;
-    for (const std::string& line : outcome.trace) trace += line + "\n";
-    FAIL() << "STG_META_SEED=" << seed << " STG_META_RUNS=1: " << small.size()
-           << " commands are enough:\n"
-           << trace << "differ in " << outcome.difference;
-  }
-  EXPECT_GT(done, 0);
-  std::cout << done << " histories from seed " << first << "\n";
+  Metamorphic([]() -> Metamorphic::Open {
+    return [dir = std::make_shared<TempDir>("/dev/shm")]() {
+      SqliteOptions options;
+      options.name = "sqlite";
+      options.path = dir->path() + "/objects.db";
+      return OpenSqliteBackend(options);
+    };
+  }).Run(std::chrono::seconds(3));
 }
 
 }  // namespace
