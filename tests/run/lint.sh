@@ -83,6 +83,7 @@ format() {
 tidy() {
   local files
   cmake --preset clang >/dev/null
+  cmake --build --preset clang --target generated >/dev/null
   mapfile -t files < <(sources 'libstorage/src/*.cc' 'libstorage/tools/*.cc')
   printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -n 1 clang-tidy-14 --quiet -p out/clang 2>/dev/null
 }

@@ -51,7 +51,7 @@ absl::Status EtcdLaneTxn::FetchFor(absl::Span<const Mutation> mutations) {
   pb::TxnRequest request;
   for (const auto& [collection, unused] : wanted) AddRange(&request, KindKey(collection));
   pb::TxnResponse response;
-  const absl::Status status = store_->client().Read(request, &response, until_);
+  absl::Status status = store_->client().Read(request, &response, until_);
   if (!status.ok()) return status;
   int at = 0;
   for (const auto& [collection, unused] : wanted) {
@@ -66,7 +66,7 @@ absl::Status EtcdLaneTxn::FetchFor(absl::Span<const Mutation> mutations) {
 
 absl::Status EtcdLaneTxn::Apply(absl::Span<const Mutation> mutations, int64_t token) {
   if (applied_ || decided_) return Misused("Apply comes once, before the guard");
-  const absl::Status legal = CheckMutations(mutations, lane_.head, store_->name());
+  absl::Status legal = CheckMutations(mutations, lane_.head, store_->name());
   if (!legal.ok()) return legal;
   if (absl::Status status = FetchFor(mutations); !status.ok()) return status;
   batch_.token = token;
@@ -159,13 +159,13 @@ absl::Status EtcdLaneTxn::TakeOver() {
   ToWire(Range(), &start, &end);
   KindCount count;
   int64_t leased = 0;
-  const absl::Status status = store_->Scan(start, end, state_.etcd_rev, 0,
-                                           [&](const pb::KeyValue& kv) -> absl::StatusOr<bool> {
-                                             ++count.objects;
-                                             count.bytes += static_cast<int64_t>(kv.value().size());
-                                             leased += kv.lease() != 0 ? 1 : 0;
-                                             return true;
-                                           });
+  absl::Status status = store_->Scan(start, end, state_.etcd_rev, 0,
+                                     [&](const pb::KeyValue& kv) -> absl::StatusOr<bool> {
+                                       ++count.objects;
+                                       count.bytes += static_cast<int64_t>(kv.value().size());
+                                       leased += kv.lease() != 0 ? 1 : 0;
+                                       return true;
+                                     });
   if (!status.ok()) return status;
   if (leased > 0) {
     return MakeStatus(Code::kInvalid,

@@ -24,7 +24,7 @@ absl::Status EtcdLaneTxn::Commit() {
   kinds_->head_mod = -1;  // until it is known
   pb::TxnResponse response;
   const SteadyTime least = std::chrono::steady_clock::now() + kLeastCommitTime;
-  const absl::Status status = store_->client().Write(request_, &response, std::max(until_, least));
+  absl::Status status = store_->client().Write(request_, &response, std::max(until_, least));
   if (!status.ok()) return status;
   if (!response.succeeded()) return Refused(response);
   kinds_->head_mod = response.header().revision();

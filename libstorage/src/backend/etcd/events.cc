@@ -24,7 +24,7 @@ bool EventReader::Wants(const Change& change) const {
 }
 
 absl::Status EventReader::Run(int64_t etcd_rev) {
-  const absl::Status status =
+  absl::Status status =
       store_->Log(after_, etcd_rev, limit_, [&](const Logged& logged) -> absl::StatusOr<bool> {
         for (const Change& change : logged.batch.changes) {
           if (change.rev > upto_) return false;

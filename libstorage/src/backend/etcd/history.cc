@@ -15,7 +15,7 @@ constexpr int64_t kLogPage = 100;
 
 absl::StatusOr<int64_t> EtcdBackend::DeleteHistory(int64_t max_rows) {
   if (absl::Status status = TakeLane(); !status.ok()) return status;
-  const absl::StatusOr<int64_t> gone = TrimSome(max_rows);
+  absl::StatusOr<int64_t> gone = TrimSome(max_rows);
   ReleaseLane();
   compact_ = true;
   if (gone.ok()) return gone;

@@ -57,7 +57,7 @@ absl::Status EtcdLaneTxn::Read(absl::Span<const std::string_view> keys, absl::Sp
 
 absl::Status EtcdLaneTxn::Fetch(const Keys& keys) {
   for (size_t from = 0; from < keys.size(); from += kReads) {
-    const absl::Status status = FetchSome(keys, from, std::min(keys.size(), from + kReads));
+    absl::Status status = FetchSome(keys, from, std::min(keys.size(), from + kReads));
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -72,10 +72,10 @@ absl::Status EtcdLaneTxn::FetchSome(const Keys& keys, size_t from, size_t to) {
     AddRange(&request, keys[i]);
   }
   pb::TxnResponse response;
-  const absl::Status status = store_->client().Read(request, &response, until_);
+  absl::Status status = store_->client().Read(request, &response, until_);
   if (!status.ok()) return status;
   for (size_t i = from; i < to; ++i) {
-    const absl::Status noticed =
+    absl::Status noticed =
         Notice(keys[i], response.responses(static_cast<int>(i - from)).response_range());
     if (!noticed.ok()) return noticed;
   }
@@ -114,9 +114,9 @@ absl::Status EtcdLaneTxn::CheckForeign(const std::string& key, const Seen& seen)
 absl::Status EtcdLaneTxn::Guard(const LaneOwner& owner, int64_t first, int64_t last) {
   const int64_t lowest = batch_.changes.empty() ? 0 : batch_.changes.front().rev;
   const int64_t highest = batch_.changes.empty() ? 0 : batch_.changes.back().rev;
-  const absl::Status fits = CheckBatchRange(lowest, highest, first, last, store_->name());
+  absl::Status fits = CheckBatchRange(lowest, highest, first, last, store_->name());
   if (!fits.ok()) return fits;
-  const absl::Status owned = CheckOwner(owner);
+  absl::Status owned = CheckOwner(owner);
   if (!owned.ok()) return owned;
   if (lane_.head >= first) return GuardRefused(lane_, owner, store_->name());
   next_.lane.head = last;
@@ -129,7 +129,7 @@ absl::Status EtcdLaneTxn::Guard(const LaneOwner& owner, int64_t first, int64_t l
 
 absl::Status EtcdLaneTxn::Void(const LaneOwner& owner, int64_t to) {
   if (applied_) return Misused("a batch needs Guard, not Void");
-  const absl::Status owned = CheckOwner(owner);
+  absl::Status owned = CheckOwner(owner);
   if (!owned.ok()) return owned;
   next_.lane.head = std::max(lane_.head, to);
   decided_ = true;
@@ -138,7 +138,7 @@ absl::Status EtcdLaneTxn::Void(const LaneOwner& owner, int64_t to) {
 
 absl::Status EtcdLaneTxn::Adopt(const LaneOwner& owner, int64_t jump_to) {
   if (applied_ || decided_) return Misused("Adopt stands alone in its transaction");
-  const absl::Status legal = CheckJump(lane_, jump_to, store_->name());
+  absl::Status legal = CheckJump(lane_, jump_to, store_->name());
   if (!legal.ok()) return legal;
   if (state_.head_mod == 0) {
     if (absl::Status status = TakeOver(); !status.ok()) return status;
@@ -153,7 +153,7 @@ absl::Status EtcdLaneTxn::Adopt(const LaneOwner& owner, int64_t jump_to) {
 
 absl::Status EtcdLaneTxn::RaiseFloor(const LaneOwner& owner, int64_t target) {
   if (applied_) return Misused("a batch needs Guard, not RaiseFloor");
-  const absl::Status owned = CheckOwner(owner);
+  absl::Status owned = CheckOwner(owner);
   if (!owned.ok()) return owned;
   next_.lane.floor = std::max(lane_.floor, std::min(target, lane_.head));
   decided_ = true;

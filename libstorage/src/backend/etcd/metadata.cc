@@ -89,8 +89,7 @@ class EtcdMetadata : public MetadataStore {
     MutexLock lock(&mutex_);
     if (absl::Status status = Load(); !status.ok()) return status;
     if (mod_ == 0) {
-      const absl::Status made =
-          Write([](Stored* next) { next->state.m_id = RandomIdentity(); }, nullptr);
+      absl::Status made = Write([](Stored* next) { next->state.m_id = RandomIdentity(); }, nullptr);
       if (!made.ok()) return made;
     }
     found_ = stored_.state;
@@ -193,7 +192,7 @@ class EtcdMetadata : public MetadataStore {
  private:
   absl::Status Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     pb::RangeResponse response;
-    const absl::Status status = client_->Range(RangeOf(StateKey(), "", 0), &response);
+    absl::Status status = client_->Range(RangeOf(StateKey(), "", 0), &response);
     if (!status.ok()) return status;
     mod_ = 0;
     stored_ = Stored();
@@ -224,7 +223,7 @@ class EtcdMetadata : public MetadataStore {
       if (add) add(&request);
       const int64_t former = std::exchange(last_txn_, next.txn);
       pb::TxnResponse response;
-      const absl::Status status = client_->Write(request, &response);
+      absl::Status status = client_->Write(request, &response);
       if (status.ok() && response.succeeded()) {
         mod_ = response.header().revision();
         stored_ = std::move(next);

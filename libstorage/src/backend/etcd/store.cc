@@ -74,7 +74,7 @@ absl::Status Store::CountForeign(LaneState* state, SteadyTime until) {
   pb::RangeRequest request = RangeOf(start, end, state->etcd_rev);
   request.set_count_only(true);
   pb::RangeResponse response;
-  const absl::Status status = client_->Range(request, &response, until);
+  absl::Status status = client_->Range(request, &response, until);
   state->foreign_objects = response.count();
   return status;
 }

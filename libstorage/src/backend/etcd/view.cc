@@ -90,7 +90,7 @@ absl::Status View::List(const Range& range, int64_t limit, const RowSink& sink) 
     return true;
   };
   const int64_t most = limit > 0 ? limit + static_cast<int64_t>(changes->size()) : 0;
-  const absl::Status status =
+  absl::Status status =
       store_->Scan(start, end, base_, most, [&](const pb::KeyValue& kv) -> absl::StatusOr<bool> {
         absl::StatusOr<bool> more = add_until(&kv.key());
         if (!more.ok() || !*more) return more;

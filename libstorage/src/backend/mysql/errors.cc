@@ -189,7 +189,7 @@ std::string Text(unsigned number, std::string_view what, std::string_view detail
 
 }  // namespace
 
-void Log(const Site& site, LogLevel level, std::string message) {
+void Log(const Site& site, LogLevel level, const std::string& message) {
   if (site.logger == nullptr) return;
   site.logger->Log(level, absl::StrCat(site.name, ": ", message));
 }

@@ -24,7 +24,7 @@ struct Site {
 // it is not passed: a number out of range, whatever the SQL mode.
 inline constexpr unsigned kGuardError = 1690;
 
-void Log(const Site& site, LogLevel level, std::string message);
+void Log(const Site& site, LogLevel level, const std::string& message);
 
 // what says what was being done ("reading an object"), detail is the server's text.
 absl::Status FromMysql(unsigned number, std::string_view what, std::string_view detail,

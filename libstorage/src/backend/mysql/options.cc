@@ -13,7 +13,7 @@ namespace {
 
 using Take = absl::Status (*)(const std::string& value, Settings* settings);
 
-absl::Status Invalid(std::string message) { return MakeStatus(Code::kInvalid, std::move(message)); }
+absl::Status Invalid(const std::string& message) { return MakeStatus(Code::kInvalid, message); }
 
 absl::Status TakeBool(const std::string& value, bool* out) {
   for (const char* yes : {"1", "true", "TRUE", "True"}) {

@@ -87,7 +87,7 @@ absl::Span<const Table> TablesOf(Tables tables) {
   return kMetadataTables;
 }
 
-absl::Status Refuse(const Connection& connection, std::string message) {
+absl::Status Refuse(const Connection& connection, const std::string& message) {
   return MakeStatus(Code::kInvalid, absl::StrCat(connection.site().where, ": ", message),
                     connection.site().name);
 }

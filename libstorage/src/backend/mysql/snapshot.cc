@@ -151,7 +151,7 @@ absl::StatusOr<int64_t> MysqlSnapshot::Count(const Range& range, int64_t rev) {
   absl::Status legal = CheckReadRevision(lane_, rev, name_);
   if (!legal.ok()) return legal;
   if (!Latest(rev)) return CountOld(range, rev);
-  const auto whole = CountCollections(range);
+  auto whole = CountCollections(range);
   if (!whole.ok() || *whole >= 0) return whole;
   return Number("counting objects",
                 absl::StrCat("SELECT COUNT(*) FROM stg_objects FORCE INDEX(objects_key) WHERE",

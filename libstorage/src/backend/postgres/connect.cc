@@ -13,7 +13,7 @@ namespace {
 // "FATAL:  28P01: password ..." of a verbose message; "" when the error is libpq's.
 std::string StateIn(const std::string& message) {
   for (size_t at = message.find(":  "); at != std::string::npos; at = message.find(":  ", at + 1)) {
-    const std::string state = message.substr(at + 3, 5);
+    std::string state = message.substr(at + 3, 5);
     bool legal = state.size() == 5 && message.compare(at + 8, 2, ": ") == 0;
     for (const char c : state) legal &= isupper(c) != 0 || isdigit(c) != 0;
     if (legal) return state;

@@ -11,7 +11,7 @@ namespace {
 
 using Values = std::map<std::string, std::string>;
 
-absl::Status Invalid(const PostgresOptions& options, std::string why) {
+absl::Status Invalid(const PostgresOptions& options, const std::string& why) {
   return MakeStatus(Code::kInvalid, absl::StrCat("the postgres endpoint ", why), options.name);
 }
 

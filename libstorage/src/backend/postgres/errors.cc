@@ -62,7 +62,7 @@ std::string Text(std::string_view state, std::string_view what, std::string_view
 
 }  // namespace
 
-void Log(const Site& site, LogLevel level, std::string message) {
+void Log(const Site& site, LogLevel level, const std::string& message) {
   if (site.logger == nullptr) return;
   site.logger->Log(level, absl::StrCat(site.name, ": ", message));
 }
@@ -94,7 +94,7 @@ absl::Status OutcomeUnknown(std::string_view state, std::string_view detail, con
   return status;
 }
 
-absl::Status Refuse(const Site& site, std::string why) {
+absl::Status Refuse(const Site& site, const std::string& why) {
   return MakeStatus(Code::kInvalid, absl::StrCat(site.where, " ", why), site.name);
 }
 

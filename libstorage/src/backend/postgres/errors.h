@@ -20,7 +20,7 @@ struct Site {
   int64_t slow_ns = 0;  // 0 = calls are not timed
 };
 
-void Log(const Site& site, LogLevel level, std::string message);
+void Log(const Site& site, LogLevel level, const std::string& message);
 
 // state: five characters, or "" for an error of libpq itself, which is an outage.
 // what says what was being done ("reading an object"), detail is the server's text.
@@ -30,7 +30,7 @@ absl::Status FromSqlState(std::string_view state, std::string_view what, std::st
 // The same for a commit of which it is not known whether it happened.
 absl::Status OutcomeUnknown(std::string_view state, std::string_view detail, const Site& site);
 
-absl::Status Refuse(const Site& site, std::string why);  // INVALID: "<where> <why>"
+absl::Status Refuse(const Site& site, const std::string& why);  // INVALID: "<where> <why>"
 
 // Six bits a character, as the server's own MAKE_SQLSTATE; 0 for "".
 int32_t PackSqlState(std::string_view state);

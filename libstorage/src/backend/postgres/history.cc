@@ -124,7 +124,7 @@ absl::StatusOr<int64_t> PostgresSnapshot::CountCollections(const Range& range) {
 }
 
 absl::StatusOr<int64_t> PostgresSnapshot::CountRows(const Range& range) {
-  const auto whole = CountCollections(range);
+  auto whole = CountCollections(range);
   if (!whole.ok() || *whole >= 0) return whole;
   Params params;
   params.Bytes(range.start);
@@ -136,9 +136,9 @@ absl::StatusOr<int64_t> PostgresSnapshot::CountRows(const Range& range) {
 absl::StatusOr<int64_t> PostgresSnapshot::Count(const Range& range, int64_t rev) {
   absl::Status legal = CheckReadRevision(lane_, rev, name());
   if (!legal.ok()) return legal;
-  const auto now = CountRows(range);
+  auto now = CountRows(range);
   if (!now.ok() || Latest(rev)) return now;
-  const auto back = CountBack(range, rev);
+  auto back = CountBack(range, rev);
   if (!back.ok()) return back;
   return *now + *back;
 }
