@@ -2,6 +2,7 @@ package model
 
 import (
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 )
@@ -84,10 +85,15 @@ func TestScenarios(t *testing.T) {
 			holds(t, c)
 		})
 	}
-	if os.Getenv("MODEL_FULL") == "" {
+	full := os.Getenv("MODEL_FULL")
+	if full == "" {
 		return
 	}
-	for _, c := range Larger() { // one at a time: gigabytes
+	millions, err := strconv.Atoi(full)
+	if err != nil || millions < 1 {
+		t.Fatalf("MODEL_FULL=%q: expected how many million states a larger scope may have", full)
+	}
+	for _, c := range Larger(millions * 1_000_000) { // one at a time: gigabytes
 		t.Run(c.Name, func(t *testing.T) { holds(t, c) })
 	}
 }

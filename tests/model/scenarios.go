@@ -215,9 +215,9 @@ func Scenarios() []*Scenario {
 	}
 }
 
-// Larger are the same scopes with more of everything that goes wrong: for
-// MODEL_FULL=1. The largest are not explored to the end.
-func Larger() []*Scenario {
+// Larger are the same scopes with more of everything that goes wrong. Those with
+// more than maxStates states are not explored to the end.
+func Larger(maxStates int) []*Scenario {
 	var all []*Scenario
 	for _, c := range Scenarios() {
 		if c.PlusOne {
@@ -236,7 +236,7 @@ func Larger() []*Scenario {
 		if c.Compactions > 0 {
 			c.Compactions++
 		}
-		c.MaxStates, c.MayStop = 25<<20, true
+		c.MaxStates, c.MayStop = maxStates, true
 		all = append(all, c)
 	}
 	return all
