@@ -13,7 +13,7 @@
 namespace storage::sqlite {
 namespace {
 
-constexpr int64_t kWriterCacheKib = 16000;
+constexpr int64_t kWriterCacheKib = 8000;
 constexpr int64_t kReaderCacheKib = 2000;
 // A log that a long snapshot made longer is cut when it starts over.
 constexpr int64_t kMaxLogBytes = 40 << 20;
