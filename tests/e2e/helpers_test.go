@@ -22,7 +22,8 @@ func namespace(t *testing.T, c *Cluster, name string) string {
 	t.Helper()
 	must[*corev1.Namespace](t)(c.Client.CoreV1().Namespaces().Create(context.Background(),
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}))
-	eventually(t, 60*time.Second, "service account of namespace "+name, func(ctx context.Context) string {
+	// A controller-manager that lost its lease while the API server restarted is started again.
+	eventually(t, 3*time.Minute, "service account of namespace "+name, func(ctx context.Context) string {
 		_, err := c.Client.CoreV1().ServiceAccounts(name).Get(ctx, "default", metav1.GetOptions{})
 		return said(err)
 	})

@@ -20,6 +20,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -95,6 +97,21 @@ bool Gone(pid_t pid) {
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   const size_t name_end = text.rfind(')');
   return name_end == std::string::npos || text.compare(name_end, 3, ") Z") == 0;
+}
+
+// No thread of it runs any more: stopped, traced, or gone. A process is stopped by
+// one of its own threads, and until that gets a core the others go on.
+bool Still(pid_t pid) {
+  std::error_code error;
+  std::filesystem::directory_iterator tasks(absl::StrCat("/proc/", pid, "/task"), error), end;
+  for (; !error && tasks != end; tasks.increment(error)) {
+    std::ifstream file(tasks->path() / "stat");
+    std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    const size_t name_end = text.rfind(')');
+    if (name_end == std::string::npos || name_end + 2 >= text.size()) continue;
+    if (std::string_view("TtZX").find(text[name_end + 2]) == std::string_view::npos) return false;
+  }
+  return true;
 }
 
 // In the forked child: only calls that are safe there.
@@ -181,6 +198,7 @@ void Process::Pause() {
   if (pid_ == 0) return;
   std::vector<pid_t> reached;
   SignalTree(pid_, SIGSTOP, &reached);
+  WaitFor([&] { return std::all_of(reached.begin(), reached.end(), Still); }, absl::Seconds(30));
 }
 
 void Process::Resume() {
