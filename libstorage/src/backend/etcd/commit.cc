@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "src/backend/etcd/errors.h"
 #include "src/backend/etcd/keys.h"
 #include "src/backend/etcd/lane_txn.h"
 
@@ -25,6 +26,7 @@ absl::Status EtcdLaneTxn::Commit() {
   pb::TxnResponse response;
   const SteadyTime least = std::chrono::steady_clock::now() + kLeastCommitTime;
   absl::Status status = store_->client().Write(request_, &response, std::max(until_, least));
+  if (CodeOf(status) == Code::kNoSpace) return DespiteNoSpace(status);
   if (!status.ok()) return status;
   if (!response.succeeded()) return Refused(response);
   kinds_->head_mod = response.header().revision();
@@ -53,6 +55,26 @@ absl::Status EtcdLaneTxn::Refused(const pb::TxnResponse& response) {
                     absl::StrCat("lane guard: another process committed version ", found.lane.ver,
                                  " with head ", found.lane.head),
                     store_->name());
+}
+
+// A member that finds its quota used up while it applies a request executes it and
+// answers "no space" all the same (etcd's quotaApplierV3). What it answered is
+// decided by then, so a linearizable look at the head tells which it was.
+absl::Status EtcdLaneTxn::DespiteNoSpace(const absl::Status& refusal) {
+  pb::TxnRequest look;
+  look.add_success()->mutable_request_range()->set_key(HeadKey());
+  pb::TxnResponse response;
+  if (!store_->client().Read(look, &response).ok()) {
+    return Unknown(refusal);
+  }
+  const pb::ResponseOp* const answer =
+      response.responses_size() > 0 ? &response.responses(0) : nullptr;
+  if (answer == nullptr || answer->response_range().kvs_size() == 0) return refusal;
+  Head found;
+  if (!DecodeHead(answer->response_range().kvs(0).value(), &found)) {
+    return Damaged("the lane row", store_->name());
+  }
+  return found.txn == next_.txn ? absl::OkStatus() : refusal;
 }
 
 }  // namespace storage::etcd

@@ -64,6 +64,7 @@ class EtcdLaneTxn : public LaneTxn {
   absl::Status TakeOver();
   // commit.cc
   absl::Status Refused(const pb::TxnResponse& response);
+  absl::Status DespiteNoSpace(const absl::Status& refusal);
 
   Store* const store_;
   KindCache* const kinds_;
