@@ -20,6 +20,9 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <mutex>
+#include <random>
+#include <set>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -242,16 +245,30 @@ bool WaitFor(const std::function<bool()>& condition, absl::Duration limit) {
   return true;
 }
 
+// Below the range that outgoing connections take theirs from (ip_local_port_range begins
+// at 32768): one of those would have the port before the server gets there.
 int FreePort() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  struct sockaddr_in address {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  auto* const generic = reinterpret_cast<struct sockaddr*>(&address);
-  const bool bound = bind(fd, generic, size) == 0 && getsockname(fd, generic, &size) == 0;
-  close(fd);
-  return bound ? ntohs(address.sin_port) : 0;
+  constexpr int kFirst = 12000;
+  constexpr int kPorts = 20000;
+  static std::mutex mutex;
+  static std::set<int> taken;
+  const std::lock_guard<std::mutex> lock(mutex);
+  std::random_device device;
+  for (int tries = 0; tries < 1000; ++tries) {
+    const int port = kFirst + static_cast<int>(device() % kPorts);
+    if (taken.count(port) > 0) continue;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    const bool bound = bind(fd, reinterpret_cast<struct sockaddr*>(&address), sizeof(address)) == 0;
+    close(fd);
+    if (!bound) continue;
+    taken.insert(port);
+    return port;
+  }
+  return 0;
 }
 
 std::string TailOf(const std::string& path) {
