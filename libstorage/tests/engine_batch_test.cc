@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "src/backend/memory/memory.h"
 #include "src/engine/lane.h"
+#include "src/revision/block_sequencer.h"
 #include "tests/engine/harness.h"
 #include "tests/engine/hooks.h"
 
@@ -131,7 +132,7 @@ TEST(Lane, AsksForTheJanitorWhenItFails) {
     ASSERT_TRUE(txn->Adopt(owner, 0).ok() && txn->Commit().ok());
   }
   auto metadata = NewMemoryMetadata();
-  Sequencer sequencer(metadata.get(), 1, 1, {{"m", backend.identity(), 0}});
+  BlockSequencer sequencer(metadata.get(), 1, 1, {{"m", backend.identity(), 0}});
   HubEnv hub_env;
   hub_env.rev = [] { return 0; };
   Hub hub(hub_env, {{&backend, 0}}, 1 << 20);

@@ -8,12 +8,12 @@
 #include <thread>
 
 #include "absl/time/clock.h"
-#include "src/revision/sequencer.h"
+#include "src/revision/block_sequencer.h"
 
 namespace storage {
 namespace {
 
-constexpr int64_t kBlock = Sequencer::kBlock;
+constexpr int64_t kBlock = BlockSequencer::kBlock;
 
 class FakeStore : public MetadataStore {
  public:
@@ -50,7 +50,7 @@ class FakeStore : public MetadataStore {
 class SequencerTest : public ::testing::Test {
  protected:
   FakeStore store_;
-  Sequencer sequencer_{&store_, 10, 10, {{"a", "id-a", 4}, {"b", "id-b", 7}}};
+  BlockSequencer sequencer_{&store_, 10, 10, {{"a", "id-a", 4}, {"b", "id-b", 7}}};
 };
 
 TEST_F(SequencerTest, NumbersAreReservedBeforeTheyAreHandedOut) {

@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "src/base/blob.h"
 #include "src/base/status.h"
@@ -176,6 +177,19 @@ struct BatchLimits {
   int64_t bytes = 8 << 20;  // of keys, values and attributes
 };
 
+// Follows the head of a lane that other servers write too. One thread calls Read and
+// Wait, any thread Interrupt.
+class HeadWatch {
+ public:
+  virtual ~HeadWatch() = default;
+  // The committed head, read after the call began.
+  virtual absl::StatusOr<int64_t> Read() = 0;
+  // Waits until there may be a new head, at most max_wait. A head that was announced
+  // (committed: it can be read), or 0: time-out, interrupted or nothing known; then Read.
+  virtual int64_t Wait(absl::Duration max_wait) = 0;
+  virtual void Interrupt() = 0;  // the running Wait, or the next one
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -203,6 +217,8 @@ class Backend {
 
   virtual absl::StatusOr<BackendStats> Stats() = 0;
   virtual absl::Status Ping() = 0;  // can it be read now
+  // Null when only one server at a time may write this kind of database.
+  virtual std::unique_ptr<HeadWatch> WatchHead() { return nullptr; }
 };
 
 }  // namespace storage

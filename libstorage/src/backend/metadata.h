@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "src/base/status.h"
 
 namespace storage {
@@ -31,6 +32,54 @@ struct MetaState {
   int64_t topo_version = 0;
   std::string topo;  // remembered routes, JSON of src/topology; "" = none
   std::map<std::string, BackendMark> backends;  // by backend name
+};
+
+// One lane's part of a take.
+struct TakeWish {
+  std::string name;       // of the backend
+  int64_t n = 0;          // numbers, > 0
+  int64_t confirmed = 0;  // highest head known committed there
+};
+
+// The sequencer as one read sees it (protocol: "Resolve").
+struct Numbers {
+  struct Lane {
+    int64_t alloc = 0;      // highest number ever handed out for the lane
+    int64_t confirmed = 0;  // highest head known committed
+  };
+  int64_t epoch = 0;
+  int64_t rev = 0;  // highest number handed out to anybody
+  std::map<std::string, Lane> lanes;
+};
+
+// What a metadata store that several servers use at once can do besides. Every
+// server holds a claim that is shared; who comes first, when no other one runs, starts
+// (MetadataStore::Start) while the others wait; the rest join what is running.
+//
+// Threads and errors: as MetadataStore. Take and SwapTopology are durable transactions.
+class SharedMetadata {
+ public:
+  virtual ~SharedMetadata() = default;
+  // At open others held the claim: this server joins, and must not call Start().
+  virtual bool joined() const = 0;
+  // Tries for wait_ms to be the only one. True: joined() is false from here on (before
+  // Admit), or nobody else is left (after it). Others cannot come in until Admit, or
+  // the end of this store.
+  virtual absl::StatusOr<bool> BecomeOnly(int64_t wait_ms) = 0;
+  // The start, or the joining, is done: others may come in. Once.
+  virtual absl::Status Admit() = 0;
+  // Gives the claim back. UNAVAILABLE from everything afterwards.
+  virtual void Resign() = 0;
+
+  // Hands out consecutive numbers to the wishes in their order and returns the first.
+  // After an error they may have been handed out all the same: they are void then.
+  virtual absl::StatusOr<int64_t> Take(absl::Span<const TakeWish> wishes) = 0;
+  // One atomic read on the primary, begun after the call.
+  virtual absl::StatusOr<Numbers> ReadNumbers() = 0;
+  virtual absl::StatusOr<std::string> ReadTopology() = 0;
+  // Replaces the remembered topology if it still is `before`; false = it is not.
+  virtual absl::StatusOr<bool> SwapTopology(const std::string& before,
+                                            const std::string& after) = 0;
 };
 
 class MetadataStore {
@@ -52,6 +101,8 @@ class MetadataStore {
   // Orderly end: reserved = rev exactly, clean = true.
   virtual absl::Status Finish(int64_t rev, const std::map<std::string, BackendMark>& marks) = 0;
   virtual absl::Status Ping() = 0;
+  // Not null: the store was opened for several servers.
+  virtual SharedMetadata* shared() { return nullptr; }
 };
 
 }  // namespace storage

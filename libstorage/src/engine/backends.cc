@@ -73,6 +73,8 @@ EtcdOptions ToEtcd(const std::string& name, const Endpoint& endpoint, const Rule
 
 }  // namespace
 
+bool CanBeShared(EndpointKind kind) { return kind == EndpointKind::kPostgres; }
+
 const char* EndpointKindName(EndpointKind kind) {
   switch (kind) {
     case EndpointKind::kEtcd:
@@ -91,12 +93,15 @@ const char* EndpointKindName(EndpointKind kind) {
 
 absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const std::string& name,
                                                      const Endpoint& endpoint, const Rule* rule,
-                                                     const EngineOptions& options) {
+                                                     bool several, const EngineOptions& options) {
   switch (endpoint.kind) {
     case EndpointKind::kSqlite:
       return OpenSqliteBackend(ToSqlite(name, endpoint, options));
-    case EndpointKind::kPostgres:
-      return OpenPostgresBackend(ToPostgres(name, endpoint, rule, options));
+    case EndpointKind::kPostgres: {
+      PostgresOptions postgres = ToPostgres(name, endpoint, rule, options);
+      postgres.notify = several;
+      return OpenPostgresBackend(postgres);
+    }
     case EndpointKind::kMysql: {
       const auto mysql = ToMysql(name, endpoint, rule, options);
       return mysql.ok() ? OpenMysqlBackend(*mysql) : mysql.status();
@@ -110,14 +115,14 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const std::string& name,
   return NewMemoryBackend(name);
 }
 
-absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endpoint,
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endpoint, bool several,
                                                             const EngineOptions& options) {
   const std::string name = "metadata";
   switch (endpoint.kind) {
     case EndpointKind::kSqlite:
       return OpenSqliteMetadata(ToSqlite(name, endpoint, options));
     case EndpointKind::kPostgres:
-      return OpenPostgresMetadata(ToPostgres(name, endpoint, nullptr, options));
+      return OpenPostgresMetadata(ToPostgres(name, endpoint, nullptr, options), several);
     case EndpointKind::kMysql: {
       const auto mysql = ToMysql(name, endpoint, nullptr, options);
       return mysql.ok() ? OpenMysqlMetadata(*mysql) : mysql.status();

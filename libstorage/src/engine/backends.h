@@ -15,11 +15,14 @@ namespace storage {
 const char* EndpointKindName(EndpointKind kind);  // "sqlite"
 
 // rule: null for the default database; its TLS and pool settings count.
+// several: other servers write it too, and are told of each commit.
 absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const std::string& name,
                                                      const Endpoint& endpoint, const Rule* rule,
-                                                     const EngineOptions& options);
-absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endpoint,
+                                                     bool several, const EngineOptions& options);
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endpoint, bool several,
                                                             const EngineOptions& options);
+// Several servers at once may have a database, and a metadata store, of this kind.
+bool CanBeShared(EndpointKind kind);
 // Read-only, without a lock: to count what an SQLite file holds.
 absl::StatusOr<std::unique_ptr<Backend>> OpenForInspection(const std::string& name,
                                                            const std::string& path);

@@ -166,6 +166,9 @@ absl::Status BatchWriter::CommitAndResolve(Batch* batch) {
   if (!unknown) return status;
   absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = lane_->env_.backend->OpenSnapshot();
   if (!snapshot.ok()) return status;
+  // Of another moment than the fence, or compacted since: absence proves nothing.
+  const Lane& row = (*snapshot)->lane();
+  if (row.head < lane_->head() || row.floor >= batch->first) return status;
   absl::StatusOr<bool> landed = (*snapshot)->HasToken(batch->token);
   if (!landed.ok()) return status;
   if (*landed) {
@@ -177,26 +180,51 @@ absl::Status BatchWriter::CommitAndResolve(Batch* batch) {
 }
 
 absl::Status BatchWriter::Fence() {
-  const LaneEnv& env = lane_->env_;
-  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = env.backend->BeginLane();
+  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = lane_->env_.backend->BeginLane();
+  return txn.ok() ? FenceIn(*std::move(txn)) : txn.status();
+}
+
+absl::Status BatchWriter::VoidTo(int64_t upto) {
+  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = lane_->env_.backend->BeginLane();
   if (!txn.ok()) return txn.status();
-  if (absl::Status status = CheckLane((*txn)->lane()); !status.ok()) return status;
-  const int64_t prev_head = (*txn)->lane().head;
-  absl::Status status = (*txn)->Void(env.owner, void_to_);
-  if (status.ok()) status = (*txn)->Commit();
+  const int64_t head = (*txn)->lane().head;
+  if (void_to_ == 0 && head >= upto) {
+    absl::Status ours = CheckLane((*txn)->lane());
+    if (ours.ok() && lane_->env_.follower != nullptr) lane_->env_.follower->Look();
+    return ours;
+  }
+  void_to_ = std::max(void_to_, upto);
+  return FenceIn(*std::move(txn));
+}
+
+absl::Status BatchWriter::FenceIn(std::unique_ptr<LaneTxn> txn) {
+  const LaneEnv& env = lane_->env_;
+  if (absl::Status status = CheckLane(txn->lane()); !status.ok()) return status;
+  const int64_t prev_head = txn->lane().head;
+  absl::Status status = txn->Void(env.owner, void_to_);
+  if (status.ok()) status = txn->Commit();
   if (!status.ok()) return status;
   const int64_t head = std::max(prev_head, void_to_);
   void_to_ = 0;
   // A batch had landed without being seen: what expires of it is looked up.
   if (prev_head > lane_->head()) lane_->earliest_expiry_ms_.store(1);
-  lane_->head_.store(head, std::memory_order_release);
-  env.hub->Publish(env.number, prev_head, {}, head,
-                   [&] { env.sequencer->Decide(env.number, head); });
+  Tell(prev_head, {}, head);
   return absl::OkStatus();
 }
 
-void BatchWriter::Publish(const Batch& batch) {
+void BatchWriter::Tell(int64_t prev_head, const std::vector<EventPtr>& events, int64_t head) {
   const LaneEnv& env = lane_->env_;
+  lane_->Saw(head);
+  if (env.follower != nullptr) {
+    env.sequencer->Decide(env.number, head);
+    env.follower->Committed(prev_head, events, head);
+    return;
+  }
+  env.hub->Publish(env.number, prev_head, events, head,
+                   [&] { env.sequencer->Decide(env.number, head); });
+}
+
+void BatchWriter::Publish(const Batch& batch) {
   std::vector<EventPtr> events;
   events.reserve(batch.survivors.size());
   for (size_t n = 0; n < batch.survivors.size(); ++n) {
@@ -217,10 +245,7 @@ void BatchWriter::Publish(const Batch& batch) {
       }
     }
   }
-  const int64_t head = std::max(lane_->head(), batch.last());
-  lane_->head_.store(head, std::memory_order_release);
-  env.hub->Publish(env.number, batch.prev_head, events, head,
-                   [&] { env.sequencer->Decide(env.number, head); });
+  Tell(batch.prev_head, events, batch.last());
 }
 
 WriteResult BatchWriter::ResultOf(const Batch& batch, size_t i) const {

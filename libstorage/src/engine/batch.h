@@ -26,6 +26,8 @@ class BatchWriter {
   void Execute(Ops ops);
   // OK when the lane can be locked and nothing taken is left undecided.
   absl::Status Settle();
+  // A committed void up to there, unless the head is already.
+  absl::Status VoidTo(int64_t upto);
 
  private:
   struct Batch {
@@ -49,6 +51,9 @@ class BatchWriter {
   absl::Status CommitAndResolve(Batch* batch);
   // Commits a void of everything taken up to void_to_.
   absl::Status Fence();
+  absl::Status FenceIn(std::unique_ptr<LaneTxn> txn);
+  // The hub and the sequencer learn of a commit behind prev_head.
+  void Tell(int64_t prev_head, const std::vector<EventPtr>& events, int64_t head);
   void Publish(const Batch& batch);
   void Finish(Batch* batch);
   WriteResult ResultOf(const Batch& batch, size_t i) const;

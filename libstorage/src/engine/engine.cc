@@ -22,7 +22,9 @@ absl::Status EngineImpl::Close() {
   hub_->End(MakeStatus(Code::kCancelled, "the engine was closed"));
   housekeeper_->Stop();
   for (Part& part : parts_) part.lane->Stop();
+  if (several_) StopFollowing();
   executor_->Stop();
+  if (several_) return Leave();
   {
     MutexLock routes(&mu_);
     RememberCounts();
@@ -135,11 +137,8 @@ absl::StatusOr<std::unique_ptr<Watch>> EngineImpl::StartWatch(ResourceId resourc
 
 absl::Status EngineImpl::Compact(int64_t rev) {
   if (absl::Status status = Closed(); !status.ok()) return status;
-  if (rev > sequencer_->Rev()) {
-    return MakeStatus(
-        Code::kFutureRevision,
-        absl::StrCat("compaction at ", rev, ": the current revision is ", sequencer_->Rev()));
-  }
+  ReadHeader header;
+  if (absl::Status status = CheckHandedOut(rev, &header); !status.ok()) return status;
   for (Part& part : parts_) {
     if (absl::Status status = part.lane->RaiseFloor(rev); !status.ok()) return status;
   }
@@ -167,6 +166,9 @@ absl::Status EngineImpl::CheckMetadata() {
   return status.ok() ? metadata_->Ping() : status;
 }
 
-absl::Status EngineImpl::CheckEngine() { return Closed(); }
+absl::Status EngineImpl::CheckEngine() {
+  absl::Status status = Closed();
+  return status.ok() ? sequencer_->Health() : status;
+}
 
 }  // namespace storage

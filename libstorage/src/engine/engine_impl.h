@@ -18,8 +18,9 @@
 #include "src/engine/lane.h"
 #include "src/engine/merge.h"
 #include "src/engine/routes.h"
+#include "src/revision/block_sequencer.h"
 #include "src/revision/epoch.h"
-#include "src/revision/sequencer.h"
+#include "src/revision/shared_sequencer.h"
 #include "src/watch/hub.h"
 
 namespace storage {
@@ -62,15 +63,39 @@ class EngineImpl : public Engine {
     Endpoint endpoint;
     const Rule* rule = nullptr;  // null = the default database
     std::unique_ptr<Backend> backend;
+    std::unique_ptr<LaneFollower> follower;  // with several servers
     std::unique_ptr<CommitLane> lane;
   };
   static constexpr size_t kMaxResources = 16384;
+  // Below the 3 s that the watch cache waits for a fresh revision.
+  static constexpr absl::Duration kReadPatience = absl::Milliseconds(2500);
 
   // open.cc
   absl::Status OpenParts();
   absl::StatusOr<StartFacts> Gather();
   absl::Status Adopt(const StartPlan& plan, const StartFacts& facts);
   void StartThreads(const std::vector<Lane>& lanes, int64_t rev);
+  HubEnv MakeHubEnv();
+  LaneEnv MakeLaneEnv(size_t i, const Lane& lane);
+  // several.cc: what is different when other servers have the topology too
+  absl::Status OpenMetadataStore();
+  // Joins those that run. False: it turned out that nobody does, and this one starts.
+  absl::StatusOr<bool> Join(StartFacts* facts);
+  absl::Status CheckSameRoutes();
+  void StartSequencer(int64_t rev, std::vector<Sequencer::LaneMark> marks);
+  std::unique_ptr<LaneFollower> MakeFollower(size_t i);
+  void StartFollowing();
+  void StopFollowing();
+  absl::Status ShareResource(const Resource& resource) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Leave();
+  absl::Status EndAsTheLast();
+  // A number at least as high as every one acknowledged or shown before the call, by
+  // whomever: for a resource that lives in these lanes; of all; of the one lane.
+  void FreshOf(const std::vector<int>& lanes, Sequencer::Answer answer) const;
+  absl::StatusOr<int64_t> FreshRev() const;
+  absl::StatusOr<int64_t> FreshHead(int lane) const;
+  // The lane's own numbers reach rev, which was handed out (FUTURE_REVISION otherwise).
+  absl::Status RaiseTo(int lane, int64_t rev, ReadHeader* header) const;
   // places.cc
   absl::Status CheckPlaces() const;
   absl::Status CheckOwnDatabase(const Part& part, const Backend& opened) const;
@@ -97,8 +122,14 @@ class EngineImpl : public Engine {
   absl::Status Closed() const;
 
   // reads.cc
+  absl::Status CheckHandedOut(int64_t rev, ReadHeader* header) const;
+  // What a reader of the lane may be told; alone: of a resource with all keys there.
+  int64_t NumberOf(int lane, bool alone) const {
+    return alone ? sequencer_->CompleteAlone(lane) : sequencer_->Complete(lane);
+  }
   absl::Status WaitFor(const std::vector<int>& lanes, int64_t rev, ReadHeader* header) const;
-  absl::Status CheckMinimum(const std::vector<int>& lanes, const ReadOptions& options,
+  // alone: all keys of the resource live in the one lane.
+  absl::Status CheckMinimum(const std::vector<int>& lanes, bool alone, const ReadOptions& options,
                             ReadHeader* header) const;
   absl::Status ListOne(int lane, const Range& range, const ReadOptions& options,
                        const RowSink& sink, ReadHeader* header);
@@ -113,11 +144,14 @@ class EngineImpl : public Engine {
   std::unique_ptr<Router> router_;
   Endpoint metadata_endpoint_;
   std::unique_ptr<MetadataStore> metadata_;
+  bool several_ = false;     // other servers may have the topology at the same time
+  std::string unshareable_;  // why they may not
   std::vector<Part> parts_;  // by lane number: rules in order, then the default
   LaneOwner owner_;
   Routes routes_;                // after Start: changed under mu_
   bool routes_changed_ = false;  // since the last start
   std::unique_ptr<Sequencer> sequencer_;
+  SharedSequencer* shared_sequencer_ = nullptr;  // the same one, with several servers
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Hub> hub_;
   std::unique_ptr<Housekeeper> housekeeper_;

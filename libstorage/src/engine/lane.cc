@@ -71,9 +71,9 @@ void CommitLane::Submit(std::shared_ptr<WriteOp> op) {
   op->done(std::move(result));
 }
 
-void CommitLane::Show(int64_t rev) {
-  int64_t seen = shown_.load(std::memory_order_acquire);
-  while (rev > seen && !shown_.compare_exchange_weak(seen, rev, std::memory_order_acq_rel)) {
+void CommitLane::Raise(std::atomic<int64_t>* value, int64_t to) {
+  int64_t seen = value->load(std::memory_order_acquire);
+  while (to > seen && !value->compare_exchange_weak(seen, to, std::memory_order_acq_rel)) {
   }
 }
 
@@ -99,12 +99,28 @@ void CommitLane::SetHealth(const absl::Status& status) {
 }
 
 absl::Status CommitLane::RaiseFloor(int64_t target) {
+  return RunTask([this, target] { return DoRaiseFloor(target); });
+}
+
+absl::Status CommitLane::VoidTo(int64_t upto) {
+  return RunTask([this, upto] { return batches_.VoidTo(upto); });
+}
+
+void CommitLane::VoidSoon(int64_t upto) {
+  MutexLock lock(&mu_);
+  if (stopping_) return;
+  // A failure shows in the readers that wait for it; it is tried again.
+  tasks_.push_back([this, upto] { batches_.VoidTo(upto).IgnoreError(); });
+  work_.Signal();
+}
+
+absl::Status CommitLane::RunTask(std::function<absl::Status()> body) {
   auto promise = std::make_shared<std::promise<absl::Status>>();
   std::future<absl::Status> done = promise->get_future();
   {
     MutexLock lock(&mu_);
     if (stopping_) return MakeStatus(Code::kCancelled, "the engine is closing");
-    tasks_.push_back([this, promise, target] { promise->set_value(DoRaiseFloor(target)); });
+    tasks_.push_back([promise, body = std::move(body)] { promise->set_value(body()); });
     work_.Signal();
   }
   return done.get();
@@ -115,8 +131,8 @@ absl::Status CommitLane::DoRaiseFloor(int64_t target) {
   if (!txn.ok()) return txn.status();
   const int64_t raised = std::min(target, (*txn)->lane().head);
   if (raised <= (*txn)->lane().floor) {
-    // Also after a commit whose reply was lost.
-    floor_.store((*txn)->lane().floor, std::memory_order_release);
+    // After a commit whose reply was lost, or that of another server.
+    if ((*txn)->lane().floor > floor_.exchange((*txn)->lane().floor)) pace_.AddDebt();
     return absl::OkStatus();
   }
   absl::Status status = (*txn)->RaiseFloor(env_.owner, target);

@@ -22,6 +22,7 @@
 #include "src/base/mutex.h"
 #include "src/engine/batch.h"
 #include "src/engine/engine.h"
+#include "src/engine/follower.h"
 #include "src/engine/op_times.h"
 #include "src/engine/pace.h"
 #include "src/revision/sequencer.h"
@@ -34,7 +35,8 @@ struct LaneEnv {
   Backend* backend = nullptr;
   Sequencer* sequencer = nullptr;
   Hub* hub = nullptr;
-  Logger* logger = nullptr;  // may be null
+  LaneFollower* follower = nullptr;  // with several servers: it feeds the hub
+  Logger* logger = nullptr;          // may be null
   LaneOwner owner;
   int64_t head = 0;  // as the start left them
   int64_t floor = 0;
@@ -58,20 +60,28 @@ class CommitLane {
   void Submit(std::shared_ptr<WriteOp> op);
   // Raises the floor to min(target, head); OK once committed. Blocks the caller.
   absl::Status RaiseFloor(int64_t target);
+  // Commits a void of everything handed out up to there, unless the head is beyond it.
+  // VoidTo blocks the caller.
+  absl::Status VoidTo(int64_t upto);
+  void VoidSoon(int64_t upto);
   // Tries to write again after an outage, also when nobody else does.
   void Heal();
   // Finishes what is queued, then ends the thread. Idempotent.
   void Stop();
 
+  // Highest revision known to be committed here, by whomever.
   int64_t head() const { return head_.load(std::memory_order_acquire); }
+  void Saw(int64_t head) { Raise(&head_, head); }
   int64_t floor() const { return floor_.load(std::memory_order_acquire); }
   // Highest revision that a reader was shown before its batch was published:
   // no later reader may be told less.
   int64_t shown() const { return shown_.load(std::memory_order_acquire); }
-  void Show(int64_t rev);
+  void Show(int64_t rev) { Raise(&shown_, rev); }
   int64_t queued() const;
   // Earliest expiry that this lane wrote since the last call; 0 = none.
   int64_t TakeEarliestExpiry() { return earliest_expiry_ms_.exchange(0); }
+  // Others may have written something that expires: it is looked up.
+  void LookForExpiries() { earliest_expiry_ms_.store(1); }
   absl::Status Health() const;  // not OK: the lane can't write, with the reason
   const LaneStats& stats() const { return stats_; }
   OpTimes* times() { return &stats_.times; }
@@ -79,6 +89,8 @@ class CommitLane {
  private:
   friend class BatchWriter;
 
+  static void Raise(std::atomic<int64_t>* value, int64_t to);
+  absl::Status RunTask(std::function<absl::Status()> body);  // on the lane's thread; waits
   void Run();
   bool WaitForWork(Ops* ops, std::vector<std::function<void()>>* tasks);
   void Answer(WriteOp* op, WriteResult result);

@@ -35,6 +35,11 @@ absl::Status EngineImpl::Start() {
   if (absl::Status status = OpenParts(); !status.ok()) return status;
   absl::StatusOr<StartFacts> facts = Gather();
   if (!facts.ok()) return facts.status();
+  if (several_ && metadata_->shared()->joined()) {
+    absl::StatusOr<bool> joined = Join(&*facts);
+    if (!joined.ok()) return joined.status();
+    if (*joined) return absl::OkStatus();
+  }
   absl::StatusOr<StartPlan> plan = PlanStart(*facts);
   if (!plan.ok()) {
     for (const Part& part : parts_) {
@@ -80,14 +85,12 @@ absl::Status EngineImpl::OpenParts() {
   parts_.push_back({kDefaultName, std::move(*fallback), nullptr, nullptr, nullptr});
   if (absl::Status status = CheckPlaces(); !status.ok()) return status;
 
-  // The metadata store first: its lock is what makes this the one process.
-  absl::StatusOr<std::unique_ptr<MetadataStore>> metadata =
-      OpenMetadata(metadata_endpoint_, options_);
-  if (!metadata.ok()) return AtMetadata(metadata.status());
-  metadata_ = std::move(*metadata);
+  // The metadata store first: its lock is what makes this the one process, or one of
+  // those that share.
+  if (absl::Status status = OpenMetadataStore(); !status.ok()) return status;
   for (Part& part : parts_) {
     absl::StatusOr<std::unique_ptr<Backend>> backend =
-        OpenBackend(part.name, part.endpoint, part.rule, options_);
+        OpenBackend(part.name, part.endpoint, part.rule, several_, options_);
     if (!backend.ok()) return AtPart(part, backend.status());
     if (absl::Status own = CheckOwnDatabase(part, **backend); !own.ok()) return AtPart(part, own);
     part.backend = std::move(*backend);
@@ -153,7 +156,9 @@ absl::Status EngineImpl::Adopt(const StartPlan& plan, const StartFacts& facts) {
     };
     absl::Status status =
         change([&](LaneTxn& txn) { return txn.Adopt(owner_, plan.adopt_jump[i]); });
-    if (status.ok() && (plan.void_lanes || routes_changed_)) {
+    // With several servers readers of one lane go by its own numbers: none may be lower
+    // than what was shown before.
+    if (status.ok() && (plan.void_lanes || routes_changed_ || several_)) {
       status = change([&](LaneTxn& txn) { return txn.Void(owner_, plan.rev); });
     }
     // Keys may have changed lanes: the history of either tells only half.
@@ -166,14 +171,49 @@ absl::Status EngineImpl::Adopt(const StartPlan& plan, const StartFacts& facts) {
     lanes.push_back((*snapshot)->lane());
     marks[parts_[i].name] = {facts.lanes[i].identity, lanes.back().head};
   }
-  if (absl::Status status = metadata_->Reserve(plan.rev + Sequencer::kBlock, marks); !status.ok()) {
+  const int64_t ahead = several_ ? 0 : BlockSequencer::kBlock;
+  if (absl::Status status = metadata_->Reserve(plan.rev + ahead, marks); !status.ok()) {
     return AtMetadata(status);
   }
   if (absl::Status status = metadata_->SetTopology(owner_.gen, routes_.ToJson()); !status.ok()) {
     return AtMetadata(status);
   }
   StartThreads(lanes, plan.rev);
-  return absl::OkStatus();
+  return several_ ? AtMetadata(metadata_->shared()->Admit()) : absl::OkStatus();
+}
+
+HubEnv EngineImpl::MakeHubEnv() {
+  HubEnv env;
+  env.complete = [this](int lane) { return sequencer_->Complete(lane); };
+  env.complete_alone = [this](int lane) { return sequencer_->CompleteAlone(lane); };
+  env.rev = [this] { return sequencer_->Rev(); };
+  env.floor = [this](int lane) { return parts_[lane].lane->floor(); };
+  env.run = [this](std::function<void()> task) { executor_->Queue(std::move(task)); };
+  if (several_) {
+    env.fresh = [this](const std::vector<int>& lanes, Sequencer::Answer answer) {
+      FreshOf(lanes, std::move(answer));
+    };
+    env.want = [this] { shared_sequencer_->Want(); };
+  }
+  return env;
+}
+
+LaneEnv EngineImpl::MakeLaneEnv(size_t i, const Lane& lane) {
+  LaneEnv env;
+  env.number = static_cast<int>(i);
+  env.backend = parts_[i].backend.get();
+  env.sequencer = sequencer_.get();
+  env.hub = hub_.get();
+  env.follower = parts_[i].follower.get();
+  env.logger = options_.logger;
+  env.owner = owner_;
+  env.head = lane.head;
+  env.floor = lane.floor;
+  env.collection = [this](ResourceId id) -> std::string_view {
+    const Entry* entry = Find(id);
+    return entry == nullptr ? std::string_view() : entry->resource.key_prefix;
+  };
+  return env;
 }
 
 void EngineImpl::StartThreads(const std::vector<Lane>& lanes, int64_t rev) {
@@ -184,15 +224,9 @@ void EngineImpl::StartThreads(const std::vector<Lane>& lanes, int64_t rev) {
     marks.push_back({parts_[i].name, backend->identity(), lanes[i].head});
     sources.push_back({backend, lanes[i].head});
   }
-  sequencer_ =
-      std::make_unique<Sequencer>(metadata_.get(), rev, rev + Sequencer::kBlock, std::move(marks));
+  StartSequencer(rev, std::move(marks));
   executor_ = std::make_unique<Executor>(kCatchUpThreads);
-  HubEnv hub_env;
-  hub_env.complete = [this](int lane) { return sequencer_->Complete(lane); };
-  hub_env.rev = [this] { return sequencer_->Rev(); };
-  hub_env.floor = [this](int lane) { return parts_[lane].lane->floor(); };
-  hub_env.run = [this](std::function<void()> task) { executor_->Queue(std::move(task)); };
-  hub_ = std::make_unique<Hub>(std::move(hub_env), std::move(sources), options_.ring_bytes);
+  hub_ = std::make_unique<Hub>(MakeHubEnv(), std::move(sources), options_.ring_bytes);
 
   Housekeeper::Env keep;
   keep.sequencer = sequencer_.get();
@@ -207,19 +241,8 @@ void EngineImpl::StartThreads(const std::vector<Lane>& lanes, int64_t rev) {
   };
   sequencer_->SetWanted(poke);
   for (size_t i = 0; i < parts_.size(); ++i) {
-    LaneEnv env;
-    env.number = static_cast<int>(i);
-    env.backend = parts_[i].backend.get();
-    env.sequencer = sequencer_.get();
-    env.hub = hub_.get();
-    env.logger = options_.logger;
-    env.owner = owner_;
-    env.head = lanes[i].head;
-    env.floor = lanes[i].floor;
-    env.collection = [this](ResourceId id) -> std::string_view {
-      const Entry* entry = Find(id);
-      return entry == nullptr ? std::string_view() : entry->resource.key_prefix;
-    };
+    if (several_) parts_[i].follower = MakeFollower(i);
+    LaneEnv env = MakeLaneEnv(i, lanes[i]);
     env.failed = poke;
     parts_[i].lane = std::make_unique<CommitLane>(std::move(env));
     const CompactSettings compact =
@@ -228,6 +251,7 @@ void EngineImpl::StartThreads(const std::vector<Lane>& lanes, int64_t rev) {
   }
   housekeeper_ = std::make_unique<Housekeeper>(std::move(keep));
   started_.store(true, std::memory_order_release);
+  if (several_) StartFollowing();
 }
 
 }  // namespace storage

@@ -12,8 +12,6 @@
 namespace storage {
 namespace {
 
-// Below the 3 s that the watch cache waits for a fresh revision.
-constexpr absl::Duration kResolve = absl::Milliseconds(2500);
 constexpr int64_t kMergeChunk = 500;
 // How often compactions may overtake a list over several databases.
 constexpr int kOvertakes = 16;
@@ -60,16 +58,22 @@ struct Page {
 
 }  // namespace
 
-// A revision above everything handed out is FUTURE; one that is in flight is
-// waited for, in every lane that the answer comes from.
+// A revision above everything handed out is FUTURE.
+absl::Status EngineImpl::CheckHandedOut(int64_t rev, ReadHeader* header) const {
+  if (rev <= sequencer_->Rev()) return absl::OkStatus();
+  const absl::StatusOr<int64_t> now = FreshRev();
+  if (!now.ok()) return now.status();
+  if (rev <= *now) return absl::OkStatus();
+  header->revision = *now;
+  return MakeStatus(Code::kFutureRevision,
+                    absl::StrCat("revision ", rev, " is too large: the current one is ", *now));
+}
+
+// One that is in flight is waited for, in every lane that the answer comes from.
 absl::Status EngineImpl::WaitFor(const std::vector<int>& lanes, int64_t rev,
                                  ReadHeader* header) const {
-  if (const int64_t now = sequencer_->Rev(); rev > now) {
-    header->revision = now;
-    return MakeStatus(Code::kFutureRevision,
-                      absl::StrCat("revision ", rev, " is too large: the current one is ", now));
-  }
-  const int behind = sequencer_->WaitComplete(lanes, rev, absl::Now() + kResolve);
+  if (absl::Status status = CheckHandedOut(rev, header); !status.ok()) return status;
+  const int behind = sequencer_->WaitComplete(lanes, rev, absl::Now() + kReadPatience);
   if (behind < 0) return absl::OkStatus();
   const absl::Status reason = parts_[behind].lane->Health();
   return MakeStatus(Code::kUnavailable,
@@ -79,17 +83,19 @@ absl::Status EngineImpl::WaitFor(const std::vector<int>& lanes, int64_t rev,
                     parts_[behind].name);
 }
 
-absl::Status EngineImpl::CheckMinimum(const std::vector<int>& lanes, const ReadOptions& options,
-                                      ReadHeader* header) const {
+absl::Status EngineImpl::CheckMinimum(const std::vector<int>& lanes, bool alone,
+                                      const ReadOptions& options, ReadHeader* header) const {
   if (options.revision < 0) {
     return MakeStatus(Code::kInvalid, absl::StrCat("revision ", options.revision));
   }
   if (absl::Status status = Closed(); !status.ok()) return status;
   if (options.revision == 0) return absl::OkStatus();
   const bool complete = std::all_of(lanes.begin(), lanes.end(), [&](int lane) {
-    return sequencer_->Complete(lane) >= options.revision;
+    return NumberOf(lane, alone) >= options.revision;
   });
-  return complete ? absl::OkStatus() : WaitFor(lanes, options.revision, header);
+  if (complete) return absl::OkStatus();
+  return several_ && alone ? RaiseTo(lanes[0], options.revision, header)
+                           : WaitFor(lanes, options.revision, header);
 }
 
 bool EngineImpl::FastGet(ResourceId resource, std::string_view key) const {
@@ -103,14 +109,17 @@ absl::Status EngineImpl::Get(ResourceId resource, std::string_view key, const Re
   if (entry == nullptr) return MakeStatus(Code::kInvalid, "unknown resource id");
   const int lane = RouteOf(*entry, key);
   const Timed timed(Operation::kGet, parts_[lane].lane->times());
-  if (absl::Status status = CheckMinimum({lane}, options, header); !status.ok()) return status;
+  const bool alone = entry->reach.size() == 1;
+  if (absl::Status status = CheckMinimum({lane}, alone, options, header); !status.ok()) {
+    return status;
+  }
   if (options.exact) {
     const Range one{std::string(key), std::string(key) + '\0'};
     return ListOne(lane, one, options, sink, header);
   }
   // Before the read: everything complete or shown now is in what the read sees.
   CommitLane& of = *parts_[lane].lane;
-  header->revision = std::max(sequencer_->Complete(lane), of.shown());
+  header->revision = std::max(NumberOf(lane, alone), of.shown());
   return parts_[lane].backend->Get(key, [&](const Row& row) {
     header->rows = 1;
     if (row.meta.mod_rev > header->revision) {
@@ -126,22 +135,24 @@ absl::Status EngineImpl::List(ResourceId resource, const Range& range, const Rea
   const Entry* entry = Find(resource);
   if (entry == nullptr) return MakeStatus(Code::kInvalid, "unknown resource id");
   const Timed timed(Operation::kList, parts_[entry->reach[0]].lane->times());
-  if (absl::Status status = CheckMinimum(entry->reach, options, header); !status.ok()) {
+  const bool alone = entry->reach.size() == 1;
+  if (absl::Status status = CheckMinimum(entry->reach, alone, options, header); !status.ok()) {
     return status;
   }
-  if (entry->reach.size() == 1) return ListOne(entry->reach[0], range, options, sink, header);
+  if (alone) return ListOne(entry->reach[0], range, options, sink, header);
   return ListMerged(entry->reach, range, options, sink, header);
 }
 
 absl::Status EngineImpl::ListOne(int lane, const Range& range, const ReadOptions& options,
                                  const RowSink& sink, ReadHeader* header) {
   const bool exact = options.exact && options.revision > 0;
-  const int64_t complete = sequencer_->Complete(lane);
+  const int64_t complete = sequencer_->CompleteAlone(lane);
   absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
   if (!snapshot.ok()) return snapshot.status();
   const Lane& row = (*snapshot)->lane();
   header->revision = exact ? options.revision : std::max(row.head, complete);
   if (row.head > complete) parts_[lane].lane->Show(row.head);
+  parts_[lane].lane->Saw(row.head);
   if (exact && options.revision < row.floor) {
     return Compacted(options.revision, row.floor, parts_[lane].name, header);
   }
@@ -167,7 +178,10 @@ absl::Status EngineImpl::OpenMerged(const std::vector<int>& lanes, const Range& 
                                     const ReadOptions& options, std::vector<ChunkedRows>* sources,
                                     bool* overtaken, ReadHeader* header) {
   const bool exact = options.exact && options.revision > 0;
-  const int64_t rev = exact ? options.revision : sequencer_->Rev();
+  const absl::StatusOr<int64_t> fresh =
+      exact ? absl::StatusOr<int64_t>(options.revision) : FreshRev();
+  if (!fresh.ok()) return fresh.status();
+  const int64_t rev = *fresh;
   if (absl::Status status = WaitFor(lanes, rev, header); !status.ok()) return status;
   header->revision = rev;
   const bool small = options.limit > 0 && options.limit < kMergeChunk;
@@ -175,6 +189,7 @@ absl::Status EngineImpl::OpenMerged(const std::vector<int>& lanes, const Range& 
     absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
     if (!snapshot.ok()) return snapshot.status();
     const Lane row = (*snapshot)->lane();
+    parts_[lane].lane->Saw(row.head);
     // A compaction since rev was chosen can only raise the floor to a revision
     // that was current: reading again finds a newer one.
     *overtaken = rev < row.floor;
@@ -229,7 +244,7 @@ absl::StatusOr<int64_t> EngineImpl::Count(ResourceId resource, const Range& rang
   int64_t count = 0;
   for (int lane : entry->reach) {
     const Timed timed(Operation::kCount, parts_[lane].lane->times());
-    header->revision = std::max(header->revision, sequencer_->Complete(lane));
+    header->revision = std::max(header->revision, NumberOf(lane, entry->reach.size() == 1));
     absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
     if (!snapshot.ok()) return snapshot.status();
     absl::StatusOr<int64_t> part = (*snapshot)->Count(range, 0);
@@ -244,11 +259,13 @@ absl::StatusOr<int64_t> EngineImpl::CurrentRevision(ResourceId resource) {
   if (entry == nullptr) return MakeStatus(Code::kInvalid, "unknown resource id");
   if (absl::Status status = Closed(); !status.ok()) return status;
   if (const int lane = entry->reach[0]; entry->reach.size() == 1) {
+    if (several_) return FreshHead(lane);
     return std::max(sequencer_->Complete(lane), parts_[lane].lane->shown());
   }
   ReadHeader header;
-  const int64_t rev = sequencer_->Rev();
-  if (absl::Status status = WaitFor(entry->reach, rev, &header); !status.ok()) return status;
+  const absl::StatusOr<int64_t> rev = FreshRev();
+  if (!rev.ok()) return rev;
+  if (absl::Status status = WaitFor(entry->reach, *rev, &header); !status.ok()) return status;
   return rev;
 }
 

@@ -148,6 +148,7 @@ absl::Status EngineImpl::Remember(const Resource& resource) {
       std::any_of(routes_.resources.begin(), routes_.resources.end(),
                   [&](const Resource& known) { return known.key_prefix == resource.key_prefix; });
   if (seen) return absl::OkStatus();
+  if (several_) return ShareResource(resource);
   routes_.resources.push_back(resource);
   absl::Status status = metadata_->SetTopology(owner_.gen, routes_.ToJson());
   if (!status.ok()) routes_.resources.pop_back();

@@ -122,6 +122,33 @@ StartPlan GoOn(const StartFacts& facts) {
 
 }  // namespace
 
+absl::Status CheckJoin(const StartFacts& facts) {
+  if (facts.restored) {
+    return MakeStatus(Code::kInvalid,
+                      "--storage-restored begins a new history, but other servers are running "
+                      "with this metadata store; stop them first",
+                      "metadata");
+  }
+  if (absl::Status status = CheckNumbers(facts); !status.ok()) return status;
+  for (const LaneFacts& lane : facts.lanes) {
+    if (absl::Status status = CheckOwner(facts, lane); !status.ok()) return status;
+    if (lane.lane.m_id.empty() || lane.lane.epoch != facts.meta.epoch ||
+        lane.lane.gen != facts.meta.topo_version) {
+      return MakeStatus(
+          Code::kBusy,
+          absl::StrCat(lane.place,
+                       " is not as the servers that run with this metadata store use "
+                       "it (epoch ",
+                       lane.lane.epoch, " instead of ", facts.meta.epoch, ", topology ",
+                       lane.lane.gen, " instead of ", facts.meta.topo_version,
+                       "): one of them is starting, or was killed during its start; try again"),
+          lane.name);
+    }
+    if (absl::Status status = CheckTail(facts, lane); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<StartPlan> PlanStart(const StartFacts& facts) {
   if (absl::Status status = CheckNumbers(facts); !status.ok()) return status;
   if (facts.restored) return Jump(facts, "started with --storage-restored");

@@ -42,6 +42,11 @@ struct StartPlan {
 // INVALID with the lane's name and the remedy when the start must be refused.
 absl::StatusOr<StartPlan> PlanStart(const StartFacts& facts);
 
+// Whether a server may join those that run (SharedMetadata::joined), with the metadata as
+// they left it. BUSY: the lane is not theirs, so nobody may run after all. Otherwise as
+// PlanStart refuses.
+absl::Status CheckJoin(const StartFacts& facts);
+
 }  // namespace storage
 
 #endif  // LIBSTORAGE_SRC_REVISION_EPOCH_H_

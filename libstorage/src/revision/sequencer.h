@@ -1,24 +1,18 @@
-// Sequencer: hands out the one sequence of revisions and knows how far each
-// lane is decided (protocol: take, complete[b], Resolve). Numbers come from
-// blocks that the metadata store reserved durably, so a number is never handed
-// out twice, whatever happens to this process.
+// Sequencer: hands out the one sequence of revisions and knows how far each lane is
+// decided (protocol: take, complete[b], Resolve). BlockSequencer is that of one server,
+// SharedSequencer that of several.
 //
-// Threads: every method is thread-safe. Take is called by lane threads only,
-// with at most one range in flight per lane.
+// Threads: every method is thread-safe. Take is called by lane threads only, with at
+// most one range in flight per lane. Answers are called without locks.
 #ifndef LIBSTORAGE_SRC_REVISION_SEQUENCER_H_
 #define LIBSTORAGE_SRC_REVISION_SEQUENCER_H_
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <string>
-#include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "src/backend/metadata.h"
-#include "src/base/mutex.h"
 #include "src/base/status.h"
 
 namespace storage {
@@ -30,52 +24,39 @@ class Sequencer {
     std::string identity;
     int64_t confirmed = 0;  // head known committed
   };
-  static constexpr int64_t kBlock = 1 << 17;
+  using Answer = std::function<void(const absl::StatusOr<int64_t>&)>;
 
-  // rev: highest number handed out so far; reserved: what the store already
-  // reserved. lanes: in the order of lane numbers.
-  Sequencer(MetadataStore* meta, int64_t rev, int64_t reserved, std::vector<LaneMark> lanes);
+  virtual ~Sequencer() = default;
 
   // First of n new numbers for the lane, which is in flight until Decide().
-  // Blocks on a durable reservation only when the block ran out.
-  absl::StatusOr<int64_t> Take(int lane, int64_t n);
-  // Everything taken by the lane is committed or void in the database; head is its head now.
-  void Decide(int lane, int64_t head);
+  virtual absl::StatusOr<int64_t> Take(int lane, int64_t n) = 0;
+  // Everything this process took for the lane is committed or void in the database;
+  // head is committed there.
+  virtual void Decide(int lane, int64_t head) = 0;
 
-  int64_t Rev() const;
-  // Every revision at or below is decided in this lane.
-  int64_t Complete(int lane) const;
+  virtual int64_t Rev() const = 0;  // highest number known to be handed out
+  // Every revision at or below is decided in this lane, and its events are in the ring.
+  virtual int64_t Complete(int lane) const = 0;
+  // The same by the numbers of this lane alone: what readers of a resource go by whose
+  // keys all live there. Never above Complete().
+  virtual int64_t CompleteAlone(int lane) const { return Complete(lane); }
   // Waits until all of the lanes are complete up to rev. On time-out returns the
   // first lane that is not; -1 = all are.
-  int WaitComplete(absl::Span<const int> lanes, int64_t rev, absl::Time deadline) const;
+  virtual int WaitComplete(absl::Span<const int> lanes, int64_t rev, absl::Time deadline) = 0;
+  // The highest number handed out to anybody, asked for after the call: at least every
+  // revision acknowledged or shown before it. May answer during the call.
+  virtual void FreshRev(Answer answer) = 0;
 
-  // Reserves ahead when less than half a block is left, and stores confirmed
-  // heads that moved when flush_marks is set. Called by housekeeping; wanted()
-  // is called (without locks) when it should be called soon: a block runs low,
-  // or a confirmed head moved for the first time since the last flush.
-  absl::Status ReserveAhead(bool flush_marks);
-  void SetWanted(std::function<void()> wanted);  // before the first Take
-  // Orderly end: the store remembers Rev() exactly.
-  absl::Status Finish();
-
- private:
-  struct LaneState {
-    LaneMark mark;
-    int64_t in_flight = 0;  // first number in flight; 0 = none
-  };
-  int64_t CompleteLocked(int lane) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::map<std::string, BackendMark> MarksLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-
-  MetadataStore* const meta_;
-  Mutex reserve_mu_ ABSL_ACQUIRED_BEFORE(mu_);  // one reservation at a time
-  mutable Mutex mu_;
-  mutable CondVar decided_;  // signalled when a lane gets further and somebody waits
-  mutable int waiting_ ABSL_GUARDED_BY(mu_) = 0;
-  int64_t rev_ ABSL_GUARDED_BY(mu_);
-  int64_t reserved_ ABSL_GUARDED_BY(mu_);
-  bool marks_moved_ ABSL_GUARDED_BY(mu_) = false;
-  std::vector<LaneState> lanes_ ABSL_GUARDED_BY(mu_);
-  std::function<void()> wanted_;
+  // Keeps numbers at hand, and stores confirmed heads that moved when flush_marks is
+  // set. Called by housekeeping; wanted() is called (without locks) when it should be
+  // called soon: numbers run low, or a confirmed head moved for the first time since
+  // the last flush.
+  virtual absl::Status ReserveAhead(bool flush_marks) = 0;
+  virtual void SetWanted(std::function<void()> wanted) = 0;  // before the first Take
+  // Orderly end, after the lanes.
+  virtual absl::Status Finish() = 0;
+  // Not OK: this process may not go on, another one took over.
+  virtual absl::Status Health() const { return absl::OkStatus(); }
 };
 
 }  // namespace storage

@@ -48,6 +48,25 @@ void Hub::Publish(int lane, int64_t prev_head, const std::vector<EventPtr>& even
   for (const std::shared_ptr<Follower>& follower : ring.ToWake(events, gap)) follower->Wake();
 }
 
+bool Hub::Feed(int lane, int64_t prev_head, const std::vector<EventPtr>& events, int64_t last,
+               int64_t creations, const std::function<void()>& decide) {
+  Ring& ring = *shared_->rings[lane];
+  if (!ring.AppendNext(prev_head, events, last, creations)) return false;
+  decide();
+  for (const std::shared_ptr<Follower>& follower : ring.ToWake(events, false)) follower->Wake();
+  return true;
+}
+
+int64_t Hub::Tail(int lane) const { return shared_->rings[lane]->head(); }
+
+int64_t Hub::Creations(int lane) const { return shared_->rings[lane]->Creations(); }
+
+void Hub::Advanced(int lane) {
+  for (const std::shared_ptr<Follower>& follower : shared_->rings[lane]->ToWake({}, false)) {
+    follower->Wake();
+  }
+}
+
 absl::StatusOr<std::unique_ptr<Watch>> Hub::Start(ResourceId resource, const Range& range,
                                                   const std::vector<int>& lanes, int64_t after,
                                                   std::function<void()> ready) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "src/backend/backend.h"
+#include "src/revision/sequencer.h"
 #include "src/watch/ring.h"
 #include "src/watch/watch.h"
 
@@ -21,10 +22,15 @@ namespace storage {
 // What the hub needs of the engine. Callbacks are thread-safe, never block
 // (run() queues) and take no hub lock.
 struct HubEnv {
-  std::function<int64_t(int lane)> complete;       // Sequencer::Complete
-  std::function<int64_t()> rev;                    // Sequencer::Rev
-  std::function<int64_t(int lane)> floor;          // published floor of a lane
-  std::function<void(std::function<void()>)> run;  // queues a catch-up read
+  std::function<int64_t(int lane)> complete;        // Sequencer::Complete
+  std::function<int64_t(int lane)> complete_alone;  // Sequencer::CompleteAlone
+  std::function<int64_t()> rev;                     // Sequencer::Rev
+  std::function<int64_t(int lane)> floor;           // published floor of a lane
+  std::function<void(std::function<void()>)> run;   // queues a catch-up read
+  // With several servers, else null: a revision at least as high as any acknowledged or
+  // shown, by whomever, before the call; and that a watch waits for its lanes.
+  std::function<void(const std::vector<int>& lanes, Sequencer::Answer answer)> fresh;
+  std::function<void()> want;
 };
 
 class Hub {
@@ -40,6 +46,15 @@ class Hub {
   // decide() tells the sequencer, then watches wake.
   void Publish(int lane, int64_t prev_head, const std::vector<EventPtr>& events, int64_t last,
                const std::function<void()>& decide);
+
+  // With several servers: the same, if the ring ends at prev_head; otherwise false, and
+  // nothing happened. creations: Ring::AppendNext.
+  bool Feed(int lane, int64_t prev_head, const std::vector<EventPtr>& events, int64_t last,
+            int64_t creations, const std::function<void()>& decide);
+  int64_t Tail(int lane) const;  // head of its ring
+  int64_t Creations(int lane) const;
+  // The lane got further without an event: who waits for that is woken.
+  void Advanced(int lane);
 
   // sources: lanes the resource can live in, ascending. COMPACTED below a floor.
   absl::StatusOr<std::unique_ptr<Watch>> Start(ResourceId resource, const Range& range,

@@ -77,12 +77,29 @@ void WatchState::RequestProgress() {
   {
     MutexLock lock(&mu_);
     if (!end_.ok()) return;  // the engine may be gone
+    if (hub_->env.fresh != nullptr) return AskForProgress();
     progress_wanted_ = std::max(progress_wanted_, hub_->env.rev());
   }
   Wake();
 }
 
+// Without an answer there is no mark: who waits for one asks again. The lock keeps the
+// engine alive; only an error is answered during the call.
+void WatchState::AskForProgress() {
+  std::vector<int> lanes;
+  for (const Part& part : parts_) lanes.push_back(part.lane);
+  hub_->env.fresh(lanes, [self = shared_from_this()](const absl::StatusOr<int64_t>& rev) {
+    if (!rev.ok()) return;
+    {
+      MutexLock lock(&self->mu_);
+      self->progress_wanted_ = std::max(self->progress_wanted_, *rev);
+    }
+    self->Wake();
+  });
+}
+
 int64_t WatchState::Limit() const {
+  if (parts_.size() == 1) return hub_->env.complete_alone(parts_[0].lane);
   int64_t limit = std::numeric_limits<int64_t>::max();
   for (const Part& part : parts_) limit = std::min(limit, hub_->env.complete(part.lane));
   return limit;
@@ -178,6 +195,7 @@ void WatchState::Settle(int64_t limit, WatchBatch* batch) {
   if (wait_for_lane) {
     for (const Part& part : parts_) hub_->rings[part.lane]->Block(shared_from_this());
   }
+  if (wait_for_lane && parts_.size() > 1 && hub_->env.want != nullptr) hub_->env.want();
   const bool moved = wait_for_lane && Limit() > limit;
   if (dirty_ || moved || (staged && !loading)) {
     batch->more = true;

@@ -53,6 +53,7 @@ class WatchState : public Follower, public std::enable_shared_from_this<WatchSta
     int64_t bound = 0;            // ready holds everything up to here
   };
   int64_t Limit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void AskForProgress() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Gather(Part& part, int64_t limit, int64_t max_events, int64_t max_bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Merge(int64_t max_events, WatchBatch* batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

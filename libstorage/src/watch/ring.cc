@@ -39,6 +39,33 @@ bool Ring::Append(int64_t prev_head, absl::Span<const EventPtr> events, int64_t 
   MutexLock lock(&mu_);
   const bool gap = prev_head != head_;
   if (gap) Clear(prev_head);
+  Add(events, last);
+  return gap;
+}
+
+bool Ring::AppendNext(int64_t prev_head, absl::Span<const EventPtr> events, int64_t last,
+                      int64_t creations) {
+  MutexLock lock(&mu_);
+  if (prev_head != head_) return false;
+  if (creations >= 0) {
+    if (creations != static_cast<int64_t>(collections_.size())) return false;
+    base_ = std::max(base_, last);  // a resource that comes later has missed some
+  }
+  Add(events, last);
+  return true;
+}
+
+int64_t Ring::head() const {
+  MutexLock lock(&mu_);
+  return head_;
+}
+
+int64_t Ring::Creations() const {
+  MutexLock lock(&mu_);
+  return static_cast<int64_t>(collections_.size());
+}
+
+void Ring::Add(absl::Span<const EventPtr> events, int64_t last) {
   for (const EventPtr& event : events) {
     Get(event->resource).events.push_back(event);
     order_.push_back(event);
@@ -46,7 +73,6 @@ bool Ring::Append(int64_t prev_head, absl::Span<const EventPtr> events, int64_t 
   }
   head_ = std::max(head_, last);
   Evict();
-  return gap;
 }
 
 void Ring::Evict() {

@@ -37,6 +37,15 @@ class Ring {
   // there was such a gap, and every follower must look into the database.
   bool Append(int64_t prev_head, absl::Span<const EventPtr> events, int64_t last);
 
+  // With several servers: appends only if prev_head is the ring's head, so that every
+  // event between is here, and does nothing otherwise. creations: what Creations() said
+  // before the resources of the events were looked up, when some were of no known
+  // resource and are left out; such a lookup must be made again when it moved. -1 = none.
+  bool AppendNext(int64_t prev_head, absl::Span<const EventPtr> events, int64_t last,
+                  int64_t creations);
+  int64_t head() const;
+  int64_t Creations() const;  // moves when the first watch of a resource comes
+
   // Events of the resource in the range with after < rev <= upto, at most
   // max_events and about max_bytes. False = not covered: read the database.
   // *truncated is set when there was more.
@@ -61,6 +70,7 @@ class Ring {
     std::vector<std::shared_ptr<Follower>> followers;
   };
   Collection& Get(ResourceId resource) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Add(absl::Span<const EventPtr> events, int64_t last) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Clear(int64_t head) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Evict() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

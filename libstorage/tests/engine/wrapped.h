@@ -31,6 +31,7 @@ class WrappedBackend : public Backend {
   absl::StatusOr<bool> Maintain(bool idle) override { return inner_->Maintain(idle); }
   absl::StatusOr<BackendStats> Stats() override { return inner_->Stats(); }
   absl::Status Ping() override { return inner_->Ping(); }
+  std::unique_ptr<HeadWatch> WatchHead() override { return inner_->WatchHead(); }
 
  protected:
   const std::unique_ptr<Backend> inner_;

@@ -38,6 +38,7 @@ class HubFixture : public ::testing::Test {
     }
     HubEnv env;
     env.complete = [this](int lane) { return complete_[lane]; };
+    env.complete_alone = env.complete;
     env.rev = [this] {
       ++rev_reads_;
       return rev_;

@@ -11,8 +11,13 @@ namespace storage::postgres {
 namespace {
 
 constexpr int64_t kClaimLock = 0x53544d4500000002;
+constexpr int64_t kStartLock = 0x53544d4500000003;
 // A holder that was killed a moment ago is gone before that.
-constexpr char kWait[] = "SELECT set_config('lock_timeout', '700', true)";
+constexpr int64_t kWaitMs = 700;
+// How long a start waits for that of another server. One statement may take less
+// (kStatementMs): it is tried again until then.
+constexpr int64_t kStartWaitMs = 20000;
+constexpr int64_t kStartTryMs = 1500;
 
 // No command line: everybody who may read the table would see it.
 std::string Describe() {
@@ -26,12 +31,19 @@ std::string Describe() {
   return absl::StrCat("pid ", getpid(), " on host ", host, " since ", since);
 }
 
-absl::Status TryLock(Connection* connection) {
-  Params lock;
-  lock.Int(kClaimLock);
+constexpr char kAlone[] = "SELECT pg_advisory_lock($1)";
+constexpr char kShared[] = "SELECT pg_advisory_lock_shared($1)";
+
+// BUSY when it is not free in time. Locks stay with the session.
+absl::Status TryLock(Connection* connection, const char* sql = kAlone, int64_t key = kClaimLock,
+                     int64_t wait_ms = kWaitMs) {
+  Params lock, wait;
+  lock.Int(key);
+  const std::string ms = std::to_string(wait_ms);
+  wait.Text(ms);
   connection->QueueOnce("BEGIN");
-  connection->QueueOnce(kWait);
-  connection->QueueOnce("SELECT pg_advisory_lock($1)", lock);
+  connection->QueueOnce("SELECT set_config('lock_timeout', $1, true)", wait);
+  connection->QueueOnce(sql, lock);
   connection->QueueOnce("COMMIT");
   absl::Status status = connection->Finish("claiming the metadata store");
   if (!status.ok()) connection->Abandon();
@@ -49,7 +61,81 @@ absl::Status WriteHolder(Connection* connection, const std::string& token) {
   return connection->Finish("claiming the metadata store");
 }
 
+absl::Status HeldBy(Connection* connection, const char* what) {
+  connection->QueueOnce("SELECT description FROM libstorage_meta.holder");
+  std::vector<Result> results;
+  absl::Status read = connection->Finish("reading the holder", kPatienceMs, &results);
+  if (!read.ok()) return read;
+  const std::string holder = results[0].rows() == 1 ? results[0].Text(0, 0) : "";
+  const Site& site = connection->site();
+  return MakeStatus(
+      Code::kBusy,
+      absl::StrCat("the metadata store in ", site.where, what, holder.empty() ? "unknown" : holder),
+      site.name);
+}
+
 }  // namespace
+
+absl::Status ClaimShared(Connection* connection, const std::string& token, bool* only) {
+  absl::Status status;
+  for (int64_t waited = 0; waited < kStartWaitMs; waited += kStartTryMs) {
+    status = TryLock(connection, kAlone, kStartLock, kStartTryMs);
+    if (CodeOf(status) != Code::kBusy) break;
+  }
+  if (CodeOf(status) == Code::kBusy) {
+    return HeldBy(connection, " is being started by another server, which does not end; it is: ");
+  }
+  if (!status.ok()) return status;
+  Params lock;
+  lock.Int(kClaimLock);
+  connection->QueueOnce("SELECT pg_try_advisory_lock($1)::int::int8", lock);
+  std::vector<Result> results;
+  status = connection->Finish("claiming the metadata store", kPatienceMs, &results);
+  if (!status.ok()) return status;
+  *only = results[0].Int(0, 0) != 0;
+  if (!*only) status = TryLock(connection, kShared);
+  if (CodeOf(status) == Code::kBusy) {
+    return HeldBy(connection,
+                  " is used by a process that shares it with nobody (its topology has databases "
+                  "which only one server may use, or it is a tool); stop it first. It is: ");
+  }
+  return status.ok() ? WriteHolder(connection, token) : status;
+}
+
+absl::Status ReclaimShared(Connection* connection) {
+  absl::Status status = TryLock(connection, kShared);
+  return CodeOf(status) == Code::kBusy
+             ? HeldBy(connection,
+                      " was claimed for itself by another process while this one had "
+                      "no connection: ")
+             : status;
+}
+
+absl::StatusOr<bool> LockStarts(Connection* connection, int64_t wait_ms) {
+  absl::Status status = TryLock(connection, kAlone, kStartLock, wait_ms);
+  if (status.ok()) return true;
+  if (CodeOf(status) == Code::kBusy) return false;
+  return status;
+}
+
+absl::StatusOr<bool> BecomeOnly(Connection* connection, int64_t wait_ms) {
+  absl::Status status = TryLock(connection, kAlone, kClaimLock, wait_ms);
+  if (status.ok()) return true;
+  if (CodeOf(status) == Code::kBusy) return false;
+  return status;
+}
+
+absl::Status AdmitOthers(Connection* connection, bool only) {
+  Params claim, start;
+  claim.Int(kClaimLock);
+  start.Int(kStartLock);
+  if (only) {
+    connection->QueueOnce("SELECT pg_advisory_lock_shared($1)", claim);
+    connection->QueueOnce("SELECT pg_advisory_unlock($1)", claim);
+  }
+  connection->QueueOnce("SELECT pg_advisory_unlock($1)", start);
+  return connection->Finish("letting others in");
+}
 
 absl::Status Claim(Connection* connection, const std::string& token) {
   absl::Status status = TryLock(connection);

@@ -11,9 +11,24 @@
 
 namespace storage::postgres {
 
-// Takes the claim for this session. token tells holders apart: a session of ours
+// Takes the claim for this session alone. token tells holders apart: a session of ours
 // that the server still keeps after an outage is ended. BUSY names another holder.
 absl::Status Claim(Connection* connection, const std::string& token);
+
+// Several servers share the claim, as locks of their sessions. One at a time starts or
+// joins, which a second lock sees to.
+
+// Takes both, the claim alone when nobody has it (*only = true), else shared. BUSY
+// names the holder who wants to be alone, or who has been starting for too long.
+absl::Status ClaimShared(Connection* connection, const std::string& token, bool* only);
+// Once more for a session that replaces a lost one, after Admit.
+absl::Status ReclaimShared(Connection* connection);
+// From shared to alone, both held afterwards; needs the lock of starts. False: others stay.
+absl::StatusOr<bool> BecomeOnly(Connection* connection, int64_t wait_ms);
+// The lock of starts by itself; false = another server starts.
+absl::StatusOr<bool> LockStarts(Connection* connection, int64_t wait_ms);
+// only: from alone to shared, without a moment in between. Ends the lock of starts.
+absl::Status AdmitOthers(Connection* connection, bool only);
 
 }  // namespace storage::postgres
 

@@ -176,6 +176,24 @@ bool Connection::Read(const Command& command, size_t index, int64_t patience_ms,
   }
 }
 
+std::string Connection::AwaitNotice(int wake_fd, int64_t max_ms) {
+  std::string newest;
+  const auto drain = [&] {
+    while (PGnotify* const notice = PQnotifies(db_)) {
+      newest = notice->extra;
+      PQfreemem(notice);
+    }
+  };
+  if (broken_) return newest;
+  drain();  // those that came with other answers
+  if (!newest.empty()) return newest;
+  struct pollfd fds[] = {{PQsocket(db_), POLLIN, 0}, {wake_fd, POLLIN, 0}};
+  if (poll(fds, 2, static_cast<int>(max_ms)) <= 0 || fds[0].revents == 0) return newest;
+  if (PQconsumeInput(db_) == 0) Lose(PQerrorMessage(db_), 0);
+  drain();
+  return newest;
+}
+
 void Connection::LogIfSlow(std::string_view what, Clock::time_point begin) const {
   if (site_->slow_ns == 0) return;
   const int64_t took =

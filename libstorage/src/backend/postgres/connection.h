@@ -71,6 +71,9 @@ class Connection {
     bool error = false;
   };
   const Failure& failed() const { return failed_; }
+  // Waits for a NOTIFY, at most max_ms or until wake_fd can be read. The payload of the
+  // newest one; "" = none came, or broken(). Between statements only.
+  std::string AwaitNotice(int wake_fd, int64_t max_ms);
   // A warning that came since it was cleared; "" = none.
   std::string TakeWarning() { return std::exchange(warning_, {}); }
 

@@ -1,45 +1,30 @@
-// MetadataStore in a schema of its own of a PostgreSQL database. One session does
-// everything; it also holds the claim.
-#include <map>
-#include <memory>
-#include <utility>
+#include "src/backend/postgres/metadata.h"
+
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
-#include "src/backend/checks.h"
 #include "src/backend/postgres/claim.h"
-#include "src/backend/postgres/dialer.h"
-#include "src/backend/postgres/postgres.h"
 #include "src/backend/postgres/schema.h"
-#include "src/base/mutex.h"
 
 namespace storage {
 namespace postgres {
 namespace {
 
-using Marks = std::map<std::string, BackendMark>;
-
 constexpr Statement kBegin = {"begin", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"};
 constexpr Statement kCommit = {"commit", "COMMIT"};
 
-// Every writing transaction begins with one of these: no row divides by zero, which
-// takes the rest along. $1 m_id, $2 our epoch.
-#define OURS(set)                                                \
-  "WITH hit AS (UPDATE libstorage_meta.state SET " set           \
-  " WHERE id = 1 AND m_id = $1 AND epoch = $2 RETURNING epoch) " \
-  "SELECT 1 / count(*), coalesce(max(epoch), 0) FROM hit"
 constexpr char kNoRow[] = "22012";
-constexpr Statement kOurs = {"ours", OURS("epoch = epoch")};
-constexpr Statement kStart = {"start", OURS("epoch = epoch + 1, clean = false")};
-constexpr Statement kReserve = {"reserve",
-                                OURS("reserved = greatest(reserved, $3), clean = false")};
-constexpr Statement kFinish = {"finish", OURS("reserved = $3, clean = true")};
-constexpr Statement kTopology = {"topology", OURS("topo_version = $3, topo = $4")};
-#undef OURS
+constexpr Statement kOurs = {"ours", STG_META_OURS("epoch = epoch", "epoch")};
+constexpr Statement kStart = {"start", STG_META_OURS("epoch = epoch + 1, clean = false", "epoch")};
+constexpr Statement kReserve = {
+    "reserve", STG_META_OURS("reserved = greatest(reserved, $3), clean = false", "epoch")};
+constexpr Statement kFinish = {"finish", STG_META_OURS("reserved = $3, clean = true", "epoch")};
+constexpr Statement kTopology = {"topology",
+                                 STG_META_OURS("topo_version = $3, topo = $4", "epoch")};
 
 constexpr Statement kMark = {"mark",
-                             "INSERT INTO libstorage_meta.backends AS b VALUES($1, $2, $3) "
+                             "INSERT INTO libstorage_meta.backends AS b "
+                             "VALUES($1, $2, $3, 0) "
                              "ON CONFLICT (name) DO UPDATE SET confirmed = CASE WHEN b.identity = "
                              "excluded.identity THEN greatest(b.confirmed, excluded.confirmed) "
                              "ELSE excluded.confirmed END, identity = excluded.identity"};
@@ -51,47 +36,7 @@ constexpr Statement kRevisionAt = {
     "revision_at", "SELECT coalesce(max(rev), 0) FROM libstorage_meta.clock WHERE unix_s <= $1"};
 constexpr Statement kPing = {"ping", "SELECT epoch FROM libstorage_meta.state WHERE id = 1"};
 
-class PostgresMetadata : public MetadataStore {
- public:
-  PostgresMetadata(const PostgresOptions& options, ConnInfo info)
-      : site_{options.name, info.where, options.logger, options.slow_sql_ms * 1000000},
-        info_(std::move(info)),
-        dialer_(&site_, &info_, Connection::Role::kMetadata) {}
-
-  absl::Status Open();
-
-  const MetaState& found() const override { return found_; }
-  absl::StatusOr<int64_t> Start() override;
-  absl::Status Reserve(int64_t upto, const Marks& marks) override;
-  absl::Status SetTopology(int64_t version, const std::string& topo) override;
-  absl::Status MarkTime(int64_t unix_s, int64_t rev) override;
-  absl::StatusOr<int64_t> RevisionAt(int64_t unix_s) override;
-  absl::Status ForgetBefore(int64_t unix_s) override;
-  absl::Status Finish(int64_t rev, const Marks& marks) override;
-  absl::Status Ping() override;
-
- private:
-  absl::Status Connect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status LoadState() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // One transaction in one round trip: guard with our identity before its own
-  // parameters, then what body queues.
-  template <typename Body>
-  absl::Status Write(const Statement& guard, const Params& own, const Body& body)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::StatusOr<int64_t> Read(const Statement& statement, const Params& params)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void QueueMarks(const Marks& marks) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
-  const Site site_;
-  const ConnInfo info_;
-  const std::string token_ = RandomIdentity();
-  Mutex mutex_;
-  Dialer dialer_;
-  std::unique_ptr<Connection> connection_ ABSL_GUARDED_BY(mutex_);
-  MetaState found_;                              // constant after Open
-  int64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;    // ours: as found, then of Start()
-  int64_t started_ ABSL_GUARDED_BY(mutex_) = 0;  // what the last guard returned
-};
+}  // namespace
 
 absl::Status PostgresMetadata::Open() {
   MutexLock lock(&mutex_);
@@ -99,7 +44,13 @@ absl::Status PostgresMetadata::Open() {
   if (!connection.ok()) return connection.status();
   connection_ = *std::move(connection);
   absl::Status status = PrepareSchema(connection_.get(), SchemaKind::kMetadata);
-  if (status.ok()) status = Claim(connection_.get(), token_);
+  bool only = true;
+  if (status.ok()) {
+    status =
+        several_ ? ClaimShared(connection_.get(), token_, &only) : Claim(connection_.get(), token_);
+  }
+  joined_ = !only;
+  if (several_) stage_ = Stage::kStarting;
   if (status.ok()) status = LoadState();
   if (status.ok() && connection_->relaxed()) {
     Log(site_, LogLevel::kWarning,
@@ -116,13 +67,26 @@ absl::Status PostgresMetadata::Connect() {
   connection_.reset();
   auto connection = dialer_.Dial();
   if (!connection.ok()) return connection.status();
-  absl::Status claimed = Claim(connection->get(), token_);
+  absl::Status claimed = ClaimAgain(connection->get());
   if (CodeOf(claimed) == Code::kBusy) {
     return MakeStatus(Code::kUnavailable, std::string(claimed.message()), site_.name,
                       DriverCodeOf(claimed));
   }
   if (claimed.ok()) connection_ = *std::move(connection);
   return claimed;
+}
+
+absl::Status PostgresMetadata::ClaimAgain(Connection* connection) {
+  if (!several_) return Claim(connection, token_);
+  if (stage_ == Stage::kRunning) return ReclaimShared(connection);
+  if (stage_ == Stage::kResigned) {
+    return MakeStatus(Code::kUnavailable, "the metadata store was closed", site_.name);
+  }
+  return MakeStatus(Code::kUnavailable,
+                    absl::StrCat("the connection to ", site_.where,
+                                 " was lost during the start, and with it the right to start: "
+                                 "start again"),
+                    site_.name);
 }
 
 absl::Status PostgresMetadata::LoadState() {
@@ -150,6 +114,7 @@ absl::Status PostgresMetadata::LoadState() {
   // Made and started are two transactions; a store that was never started has
   // handed out nothing and is as good as new.
   found_.existed = found_.epoch > 0;
+  found_.backends.clear();
   for (int row = 0; row < results[1].rows(); ++row) {
     found_.backends[results[1].Text(row, 0)] =
         BackendMark{results[1].Text(row, 1), results[1].Int(row, 2)};
@@ -159,8 +124,8 @@ absl::Status PostgresMetadata::LoadState() {
 
 // A COMMIT without an answer is an outage here: whoever reserves hands nothing out
 // then, and every value may be written again.
-template <typename Body>
-absl::Status PostgresMetadata::Write(const Statement& guard, const Params& own, const Body& body) {
+absl::Status PostgresMetadata::Write(const Statement& guard, const Params& own,
+                                     absl::FunctionRef<void()> body) {
   for (bool again = true;; again = false) {
     absl::Status connected = Connect();
     if (!connected.ok()) return connected;
@@ -172,18 +137,21 @@ absl::Status PostgresMetadata::Write(const Statement& guard, const Params& own, 
     connection_->Queue(kCommit);
     std::vector<Result> results;
     absl::Status status = connection_->Finish("writing the metadata", kPatienceMs, &results);
-    if (status.ok()) started_ = results[1].Int(0, 1);
+    if (status.ok()) answer_ = results[1].Int(0, 1);
     const Connection::Failure& failed = connection_->failed();
     // The server was restarted meanwhile. All but a start may be written twice.
     const bool stale = connection_->broken() && !connection_->timed_out();
     if (!status.ok() && again && stale && &guard != &kStart) continue;
     if (!status.ok()) connection_->Abandon();
-    if (failed.state != kNoRow || status.ok()) return status;
-    return MakeStatus(Code::kUnavailable,
-                      absl::StrCat("another process took the metadata store in ", site_.where,
-                                   " over (ours is epoch ", epoch_, "); stop one of the two"),
-                      site_.name);
+    return failed.state != kNoRow || status.ok() ? status : TakenOver();
   }
+}
+
+absl::Status PostgresMetadata::TakenOver() const {
+  return MakeStatus(Code::kUnavailable,
+                    absl::StrCat("another process took the metadata store in ", site_.where,
+                                 " over (ours is epoch ", epoch_, "); stop one of the two"),
+                    site_.name);
 }
 
 absl::StatusOr<int64_t> PostgresMetadata::Read(const Statement& statement, const Params& params) {
@@ -210,7 +178,7 @@ absl::StatusOr<int64_t> PostgresMetadata::Start() {
   MutexLock lock(&mutex_);
   absl::Status status = Write(kStart, Params(), [] {});
   if (!status.ok()) return status;
-  epoch_ = started_;
+  epoch_ = answer_;
   return epoch_;
 }
 
@@ -255,14 +223,13 @@ absl::Status PostgresMetadata::Ping() {
   return Read(kPing, Params()).status();
 }
 
-}  // namespace
 }  // namespace postgres
 
-absl::StatusOr<std::unique_ptr<MetadataStore>> OpenPostgresMetadata(
-    const PostgresOptions& options) {
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenPostgresMetadata(const PostgresOptions& options,
+                                                                    bool several) {
   auto info = postgres::ParseConnInfo(options);
   if (!info.ok()) return info.status();
-  auto store = std::make_unique<postgres::PostgresMetadata>(options, *std::move(info));
+  auto store = std::make_unique<postgres::PostgresMetadata>(options, *std::move(info), several);
   absl::Status opened = store->Open();
   if (!opened.ok()) return opened;
   return store;

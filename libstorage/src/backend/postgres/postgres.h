@@ -41,7 +41,10 @@ struct PostgresOptions {
 };
 
 absl::StatusOr<std::unique_ptr<Backend>> OpenPostgresBackend(const PostgresOptions& options);
-absl::StatusOr<std::unique_ptr<MetadataStore>> OpenPostgresMetadata(const PostgresOptions& options);
+// several: for servers that share it (MetadataStore::shared); otherwise BUSY while another
+// process has it.
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenPostgresMetadata(const PostgresOptions& options,
+                                                                    bool several = false);
 
 }  // namespace storage
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "src/backend/postgres/head_watch.h"
 #include "src/backend/postgres/lane_txn.h"
 #include "src/backend/postgres/snapshot.h"
 
@@ -70,6 +71,10 @@ absl::StatusOr<BackendStats> PostgresBackend::Stats() {
 absl::Status PostgresBackend::Ping() {
   readers_.Prune();
   return PostgresSnapshot::Open(&readers_, &session_).status();
+}
+
+std::unique_ptr<HeadWatch> PostgresBackend::WatchHead() {
+  return std::make_unique<PostgresHeadWatch>(&site_, &info_, identity());
 }
 
 }  // namespace postgres

@@ -31,6 +31,7 @@ class PostgresBackend : public Backend {
   absl::StatusOr<bool> Maintain(bool idle) override;
   absl::StatusOr<BackendStats> Stats() override;
   absl::Status Ping() override;
+  std::unique_ptr<HeadWatch> WatchHead() override;
 
   int64_t OpenReadersForTest() { return readers_.open(); }
 

@@ -9,8 +9,6 @@
 namespace storage::postgres {
 namespace {
 
-constexpr int64_t kVersion = 1;
-
 // Rows that change with each commit get room in their pages, so that new versions
 // stay beside the old ones and no index is touched.
 constexpr const char* kObjectsTables[] = {
@@ -38,21 +36,28 @@ constexpr const char* kMetadataTables[] = {
     "epoch int8 NOT NULL, reserved int8 NOT NULL, clean bool NOT NULL, "
     "topo_version int8 NOT NULL, topo text NOT NULL) WITH (fillfactor = 10)",
     "CREATE TABLE libstorage_meta.backends(name text PRIMARY KEY, identity text NOT NULL, "
-    "confirmed int8 NOT NULL) WITH (fillfactor = 20)",
+    "confirmed int8 NOT NULL, alloc int8 NOT NULL DEFAULT 0) WITH (fillfactor = 20)",
     "CREATE TABLE libstorage_meta.clock(unix_s int8 PRIMARY KEY, rev int8 NOT NULL)",
     "CREATE TABLE libstorage_meta.holder(id int8 PRIMARY KEY CHECK (id = 1), "
     "token text NOT NULL, description text NOT NULL, session int8 NOT NULL)",
     "INSERT INTO libstorage_meta.holder VALUES(1, '', '', 0)",
 };
 
+// From version 1 to 2: what each lane was handed out, for several servers at once. A
+// server of version 1 that still runs writes rows without it, and goes on.
+constexpr const char* kMetadataTo2[] = {
+    "ALTER TABLE libstorage_meta.backends ADD COLUMN alloc int8 NOT NULL DEFAULT 0",
+};
+
 struct Format {
   const char* schema;
   const char* what;
-  int64_t lock;  // of the whole database, while the schema is made
+  int64_t lock;     // of the whole database, while the schema is made
+  int64_t version;  // what this build makes
 };
 
-constexpr Format kFormats[] = {{"libstorage", "objects", 0x53544f4200000001},
-                               {"libstorage_meta", "metadata", 0x53544d4500000001}};
+constexpr Format kFormats[] = {{"libstorage", "objects", 0x53544f4200000001, 1},
+                               {"libstorage_meta", "metadata", 0x53544d4500000001, 2}};
 
 struct Found {
   bool schema = false;
@@ -89,7 +94,7 @@ absl::Status Foreign(const Site& site, const Format& format, const std::string& 
 }
 
 // The version of what is there.
-absl::Status CheckMeta(Connection* connection, const Format& format) {
+absl::StatusOr<int64_t> ReadVersion(Connection* connection, const Format& format) {
   const Site& site = connection->site();
   connection->QueueOnce(absl::StrCat("SELECT name, value FROM ", format.schema,
                                      ".meta WHERE name IN "
@@ -104,9 +109,9 @@ absl::Status CheckMeta(Connection* connection, const Format& format) {
       !absl::SimpleAtoi(rows.Text(1, 1), &version)) {
     return Foreign(site, format, "a table meta");
   }
-  if (version <= kVersion) return absl::OkStatus();
+  if (version <= format.version) return version;
   return Refuse(site, absl::StrCat("has schema version ", version, " (", format.schema,
-                                   "), but this build knows versions up to ", kVersion,
+                                   "), but this build knows versions up to ", format.version,
                                    "; use the newer build that wrote it, or restore a backup"));
 }
 
@@ -126,7 +131,7 @@ void QueueTables(Connection* connection, const Format& format, SchemaKind kind) 
     connection->QueueOnce("INSERT INTO libstorage_meta.state VALUES(1, $1, 0, 0, false, 0, '')",
                           params);
   }
-  const std::string version = std::to_string(kVersion);
+  const std::string version = std::to_string(format.version);
   Params params;
   params.Text(identity).Text(format.what).Text(version);
   connection->QueueOnce(absl::StrCat("INSERT INTO ", format.schema,
@@ -136,13 +141,18 @@ void QueueTables(Connection* connection, const Format& format, SchemaKind kind) 
                         params);
 }
 
-// Under the lock somebody else may have made it meanwhile.
-absl::Status Create(Connection* connection, const Format& format, SchemaKind kind) {
+// Begins a transaction in which nobody else makes or changes the schema.
+absl::Status Lock(Connection* connection, const Format& format) {
   Params lock;
   lock.Int(format.lock);
   connection->QueueOnce("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
   connection->QueueOnce("SELECT pg_advisory_xact_lock($1)", lock);
-  absl::Status status = connection->Finish("waiting for the schema");
+  return connection->Finish("waiting for the schema");
+}
+
+// Under the lock somebody else may have made it meanwhile.
+absl::Status Create(Connection* connection, const Format& format, SchemaKind kind) {
+  absl::Status status = Lock(connection, format);
   if (!status.ok()) return status;
   const auto found = Look(connection, format);
   if (!found.ok()) return found.status();
@@ -155,6 +165,25 @@ absl::Status Create(Connection* connection, const Format& format, SchemaKind kin
   }
   connection->QueueOnce("COMMIT");
   return connection->Finish("creating the tables", kPatienceMs);
+}
+
+// One transaction from the version found to this build's.
+absl::Status Upgrade(Connection* connection, const Format& format) {
+  absl::Status status = Lock(connection, format);
+  if (!status.ok()) return status;
+  const auto version = ReadVersion(connection, format);
+  if (!version.ok()) return version.status();
+  const std::string upgraded = std::to_string(format.version);
+  if (*version < 2 && format.version >= 2) {
+    for (const char* const sql : kMetadataTo2) connection->QueueOnce(sql);
+  }
+  Params params;
+  params.Text(upgraded);
+  const std::string sql =
+      absl::StrCat("UPDATE ", format.schema, ".meta SET value = $1 WHERE name = 'version'");
+  connection->QueueOnce(sql.c_str(), params);
+  connection->QueueOnce("COMMIT");
+  return connection->Finish("upgrading the tables", kPatienceMs);
 }
 
 }  // namespace
@@ -173,8 +202,11 @@ absl::Status PrepareSchema(Connection* connection, SchemaKind kind) {
     if (!found.ok()) return found.status();
   }
   if (!found->meta) return Foreign(connection->site(), format, found->relation);
-  // Version 1 is the first: an upgrade from N to N + 1 goes here.
-  return CheckMeta(connection, format);
+  const auto version = ReadVersion(connection, format);
+  if (!version.ok() || *version == format.version) return version.status();
+  absl::Status upgraded = Upgrade(connection, format);
+  if (!upgraded.ok()) connection->Abandon();
+  return upgraded;
 }
 
 absl::StatusOr<std::string> ReadIdentity(Connection* connection) {

@@ -13,7 +13,8 @@ namespace storage::postgres {
 enum class SchemaKind { kObjects, kMetadata };
 
 // Creates the schema when it is not there, whoever else does so at this moment.
-// Refuses a newer version and tables of another program under its name.
+// Upgrades an older version. Refuses a newer one and tables of another program under
+// its name.
 absl::Status PrepareSchema(Connection* connection, SchemaKind kind);
 
 // "<uuid of ours>/<system identifier>/<oid>" of the objects' schema.

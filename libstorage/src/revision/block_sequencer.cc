@@ -1,4 +1,4 @@
-#include "src/revision/sequencer.h"
+#include "src/revision/block_sequencer.h"
 
 #include <algorithm>
 #include <utility>
@@ -7,15 +7,15 @@
 
 namespace storage {
 
-Sequencer::Sequencer(MetadataStore* meta, int64_t rev, int64_t reserved,
-                     std::vector<LaneMark> lanes)
+BlockSequencer::BlockSequencer(MetadataStore* meta, int64_t rev, int64_t reserved,
+                               std::vector<LaneMark> lanes)
     : meta_(meta), rev_(rev), reserved_(reserved) {
   for (LaneMark& mark : lanes) lanes_.push_back({std::move(mark), 0});
 }
 
-void Sequencer::SetWanted(std::function<void()> wanted) { wanted_ = std::move(wanted); }
+void BlockSequencer::SetWanted(std::function<void()> wanted) { wanted_ = std::move(wanted); }
 
-absl::StatusOr<int64_t> Sequencer::Take(int lane, int64_t n) {
+absl::StatusOr<int64_t> BlockSequencer::Take(int lane, int64_t n) {
   bool low = false;
   for (;;) {
     int64_t need = 0;
@@ -38,7 +38,7 @@ absl::StatusOr<int64_t> Sequencer::Take(int lane, int64_t n) {
   }
 }
 
-void Sequencer::Decide(int lane, int64_t head) {
+void BlockSequencer::Decide(int lane, int64_t head) {
   bool first_move = false;
   {
     MutexLock lock(&mu_);
@@ -53,22 +53,22 @@ void Sequencer::Decide(int lane, int64_t head) {
   if (first_move && wanted_ != nullptr) wanted_();
 }
 
-int64_t Sequencer::Rev() const {
+int64_t BlockSequencer::Rev() const {
   MutexLock lock(&mu_);
   return rev_;
 }
 
-int64_t Sequencer::CompleteLocked(int lane) const {
+int64_t BlockSequencer::CompleteLocked(int lane) const {
   const int64_t first = lanes_[lane].in_flight;
   return first == 0 ? rev_ : first - 1;
 }
 
-int64_t Sequencer::Complete(int lane) const {
+int64_t BlockSequencer::Complete(int lane) const {
   MutexLock lock(&mu_);
   return CompleteLocked(lane);
 }
 
-int Sequencer::WaitComplete(absl::Span<const int> lanes, int64_t rev, absl::Time deadline) const {
+int BlockSequencer::WaitComplete(absl::Span<const int> lanes, int64_t rev, absl::Time deadline) {
   int behind = -1;
   const SteadyTime until = SteadyAfter(deadline - absl::Now());
   MutexLock lock(&mu_);
@@ -84,7 +84,7 @@ int Sequencer::WaitComplete(absl::Span<const int> lanes, int64_t rev, absl::Time
   return behind;
 }
 
-std::map<std::string, BackendMark> Sequencer::MarksLocked() const {
+std::map<std::string, BackendMark> BlockSequencer::MarksLocked() const {
   std::map<std::string, BackendMark> marks;
   for (const LaneState& lane : lanes_) {
     marks[lane.mark.name] = {lane.mark.identity, lane.mark.confirmed};
@@ -92,7 +92,7 @@ std::map<std::string, BackendMark> Sequencer::MarksLocked() const {
   return marks;
 }
 
-absl::Status Sequencer::ReserveAhead(bool flush_marks) {
+absl::Status BlockSequencer::ReserveAhead(bool flush_marks) {
   MutexLock reserve_lock(&reserve_mu_);
   int64_t upto = 0;
   std::map<std::string, BackendMark> marks;
@@ -114,7 +114,7 @@ absl::Status Sequencer::ReserveAhead(bool flush_marks) {
   return status;
 }
 
-absl::Status Sequencer::Finish() {
+absl::Status BlockSequencer::Finish() {
   MutexLock reserve_lock(&reserve_mu_);
   int64_t rev = 0;
   std::map<std::string, BackendMark> marks;
