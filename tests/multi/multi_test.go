@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -85,8 +86,19 @@ func mixed(t *testing.T) stack {
 	}
 }
 
-// full length with MULTI_FULL=1.
-func full() bool { return os.Getenv("MULTI_FULL") != "" }
+// full is the number of calls of a full run, of all topologies: MULTI_FULL. 0 is the
+// sample.
+var full = sync.OnceValue(func() int {
+	text := os.Getenv("MULTI_FULL")
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		panic(fmt.Sprintf("MULTI_FULL=%q is not a number of calls", text))
+	}
+	return n
+})
 
 var server = sync.OnceValues(func() (string, error) {
 	binary := filepath.Join(binaries, "storeserver")
@@ -112,17 +124,27 @@ func TestFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range topologies {
-		if !row.sample && !full() {
+		if !row.sample && full() == 0 {
 			continue
 		}
 		t.Run(row.name, func(t *testing.T) {
 			stack := row.build(t)
 			var servers []target.Target
-			for range row.servers {
-				servers = append(servers, &storeapi.Target{Binary: binary, Dir: t.TempDir(), Data: stack.data, Args: stack.args})
+			logs, err := os.MkdirTemp("", "multi-"+row.name+"-") // kept when it fails
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range row.servers {
+				dir := filepath.Join(logs, strconv.Itoa(i))
+				if err := os.Mkdir(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				servers = append(servers, &storeapi.Target{Binary: binary, Dir: dir, Data: stack.data, Args: stack.args})
 			}
 			if err := run(t, stack, servers); err != nil {
-				t.Error(err)
+				t.Errorf("%v\nlogs in %s", err, logs)
+			} else {
+				os.RemoveAll(logs)
 			}
 		})
 	}
@@ -136,8 +158,8 @@ func run(t *testing.T, stack stack, servers []target.Target) error {
 	chaos := harness.Chaos{Calls: 6_000, Gap: 1_000, Lines: [][]harness.Fault{
 		{harness.KillServer, harness.PauseServer(leastSilence, mostSilence), harness.CompactHistory},
 	}}
-	if full() {
-		chaos.Calls, chaos.Gap = 200_000, 6_000
+	if full() > 0 {
+		chaos.Calls, chaos.Gap = full(), 6_000
 	}
 	if len(stack.databases) > 0 {
 		chaos.Lines = append(chaos.Lines, crashes(stack.databases), cuts(stack.databases))

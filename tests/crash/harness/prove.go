@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -37,9 +38,7 @@ func Prove(t testing.TB, config Config, run func(Config) (*history.History, erro
 	t.Logf("SEED=%d", config.Seed)
 	h, err := run(config)
 	begin := time.Now()
-	if err == nil {
-		err = Check(h)
-	}
+	err = errors.Join(err, Check(h))
 	t.Logf("%s; checked in %s", summary(h), time.Since(begin).Round(time.Millisecond))
 	if err == nil {
 		return os.Remove(file.Name())

@@ -146,9 +146,12 @@ func (r *run) conclude(ctx context.Context) error {
 			}
 		}
 	}
-	for _, page := range []int{0, 50} {
-		if op := r.first().list(ctx, "", target.ListOptions{Page: page}); op.Result != history.OK {
-			return fmt.Errorf("the last list: %s %s", op.Result, op.Error)
+	for _, s := range r.servers {
+		c := &caller{r, s, 0}
+		for _, page := range []int{0, 50} {
+			if op := c.list(ctx, "", target.ListOptions{Page: page}); op.Result != history.OK {
+				return fmt.Errorf("the last list of server %d: %s %s", s.number, op.Result, op.Error)
+			}
 		}
 	}
 	return nil

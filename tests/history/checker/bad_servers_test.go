@@ -161,7 +161,7 @@ func writeBelowList(h *history.History) bool {
 func listWithoutAPart(h *history.History) bool {
 	return eachOK(h, history.List, func(op *history.Op) bool {
 		part := slices.DeleteFunc(slices.Clone(op.Items), func(i history.Item) bool { return i.Key < "k/06" })
-		if len(part) == len(op.Items) || op == h.Ops[len(h.Ops)-1] {
+		if len(part) == len(op.Items) || op.Rev < 30 || op == h.Ops[len(h.Ops)-1] {
 			return false
 		}
 		op.Items = part
@@ -179,8 +179,10 @@ func writtenTwice(h *history.History) bool {
 }
 
 func strangeValue(h *history.History) bool {
-	return eachOK(h, history.Get, func(op *history.Op) bool {
-		op.Items[0].Value = "corrupt value of 3 bytes"
+	return eachEvent(h, history.Put, func(s *history.Stream, i int) bool {
+		strange := s.Events[i]
+		strange.Rev, strange.Value = s.Last()+1, "corrupt value of 3 bytes"
+		s.Events = append(s.Events, strange)
 		return true
 	})
 }

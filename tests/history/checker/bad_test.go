@@ -221,8 +221,8 @@ func aFalseConflict(h *history.History) bool {
 		return false
 	}
 	item := final.Items[0]
-	for _, op := range h.Ops { // a delete without an answer would excuse it
-		if op.Kind == history.Delete && op.Result == history.Unknown && op.Expected == item.Mod {
+	for _, op := range h.Ops { // a write without an answer would excuse it
+		if op.Writes() && op.Result == history.Unknown && op.Expected == item.Mod {
 			return false
 		}
 	}
