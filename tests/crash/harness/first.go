@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand"
 
 	"github.com/libstorage/tests/crash/dropfs"
 	"github.com/libstorage/tests/crash/process"
