@@ -43,14 +43,12 @@ type chaosRun struct {
 // RunChaos is Run with faults in place of rounds, on targets that are one store.
 func RunChaos(ctx context.Context, config Config, chaos Chaos, targets ...target.Target) (*history.History, error) {
 	r := &chaosRun{run: newRun(config, targets...), chaos: chaos}
+	r.begin = r.restart
 	return r.complete(ctx, r.strikes)
 }
 
 // strikes until there were enough calls; then every fault is undone.
 func (r *chaosRun) strikes(ctx context.Context) error {
-	for _, s := range r.servers {
-		r.guard(s)
-	}
 	done := r.known.awaitAnswers(r.chaos.Calls)
 	lines, stop := context.WithCancel(ctx)
 	defer stop()
@@ -155,8 +153,8 @@ func (r *chaosRun) tails() (text string) {
 	return text
 }
 
-// restart what was killed. A start that a fault of another line fails is tried
-// again, as a supervisor would.
+// restart what was killed, or was never there. A start that fails, mostly by a fault
+// of another line, is tried again, as a supervisor would.
 func (r *chaosRun) restart(ctx context.Context, s *server) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()

@@ -87,6 +87,7 @@ type run struct {
 	record  *history.Recorder
 	rand    *rand.Rand
 	known   *knowledge
+	begin   func(ctx context.Context, s *server) error // the first start of each
 
 	watchers []*watcher
 	tasks    sync.WaitGroup
@@ -110,7 +111,7 @@ func newRun(config Config, targets ...target.Target) *run {
 	for i, t := range targets {
 		r.servers = append(r.servers, &server{number: i, target: t, client: t.Client()})
 	}
-	r.server = r.servers[0]
+	r.server, r.begin = r.servers[0], r.start
 	return r
 }
 
@@ -161,7 +162,7 @@ func Check(h *history.History) error {
 
 func (r *run) all(ctx context.Context, strikes func(ctx context.Context) error) error {
 	for _, s := range r.servers {
-		if err := r.start(ctx, s); err != nil {
+		if err := r.begin(ctx, s); err != nil {
 			return err
 		}
 	}

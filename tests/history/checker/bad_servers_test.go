@@ -181,7 +181,7 @@ func writtenTwice(h *history.History) bool {
 func strangeValue(h *history.History) bool {
 	return eachEvent(h, history.Put, func(s *history.Stream, i int) bool {
 		strange := s.Events[i]
-		strange.Rev, strange.Value = s.Last()+1, "corrupt value of 3 bytes"
+		strange.Rev, strange.Value = h.Ops[len(h.Ops)-1].Rev+1, "corrupt value of 3 bytes"
 		s.Events = append(s.Events, strange)
 		return true
 	})
