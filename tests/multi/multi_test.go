@@ -159,7 +159,7 @@ func run(t *testing.T, stack stack, servers []target.Target) error {
 		{harness.KillServer, harness.PauseServer(leastSilence, mostSilence), harness.CompactHistory},
 	}}
 	if full() > 0 {
-		chaos.Calls, chaos.Gap = full(), 6_000
+		chaos.Calls, chaos.Gap = full(), max(chaos.Gap, full()/35)
 	}
 	if len(stack.databases) > 0 {
 		chaos.Lines = append(chaos.Lines, crashes(stack.databases), cuts(stack.databases))

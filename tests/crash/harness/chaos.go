@@ -63,13 +63,7 @@ func (r *chaosRun) strikes(ctx context.Context) error {
 			}
 		}()
 	}
-	var err error
-	select {
-	case <-done:
-	case err = <-r.failures:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
+	err := r.awaitAll(ctx, done)
 	stop()
 	running.Wait()
 	r.count.Range(func(name, n any) bool {
@@ -109,13 +103,28 @@ func (r *chaosRun) settle(ctx context.Context) error {
 	return nil
 }
 
+// awaitAll waits until there were enough calls. No answer at all for long is a failure.
+func (r *chaosRun) awaitAll(ctx context.Context, done <-chan struct{}) error {
+	for {
+		select {
+		case <-done:
+			return nil
+		case err := <-r.failures:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(quietLimit):
+			return fmt.Errorf("no call was answered within %s\n%s", quietLimit, r.tails())
+		case <-r.known.awaitAnswers(1):
+		}
+	}
+}
+
 // line strikes until ctx is done. A fault that has begun is undone first.
 func (r *chaosRun) line(ctx context.Context, s *Strikes, faults []Fault) error {
 	for {
 		select {
 		case <-r.known.awaitAnswers(1 + s.Random.Intn(r.chaos.Gap)):
-		case <-time.After(quietLimit):
-			return fmt.Errorf("no call was answered within %s\n%s", quietLimit, r.tails())
 		case <-ctx.Done():
 			return nil
 		}
