@@ -155,7 +155,7 @@ func run(t *testing.T, stack stack, servers []target.Target) error {
 		Seed: harness.Seed(), Clients: 16, Watchers: 4, Keys: 40,
 		Prefixes: []string{"team-a/", "team-b/", "team-c/"}, Log: t.Logf,
 	}
-	chaos := harness.Chaos{Calls: 6_000, Gap: 1_000, Lines: [][]harness.Fault{
+	chaos := harness.Chaos{Calls: 3_000, Gap: 1_000, Lines: [][]harness.Fault{
 		{harness.KillServer, harness.PauseServer(leastSilence, mostSilence), harness.CompactHistory},
 	}}
 	if full() > 0 {
