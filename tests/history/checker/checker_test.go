@@ -44,7 +44,7 @@ func finds(found []Violation, rule Rule) bool {
 func TestEveryCheckIsNeeded(t *testing.T) {
 	for _, check := range checks {
 		needed := slices.ContainsFunc(badHistories, func(b badHistory) bool {
-			for seed := int64(0); seed < 4; seed++ {
+			for seed := int64(0); seed < 20; seed++ {
 				h := simulate(seed, 400)
 				if b.mutate(h) && !finds(checkWithout(h, check.name), b.rule) {
 					return true
