@@ -217,3 +217,19 @@ func undoneDelete(h *history.History) bool {
 			Items: []history.Item{item}})
 	return true
 }
+
+// overwritten: two servers accept an update of one version, one after the other.
+func overwritten(h *history.History) bool {
+	final := h.Ops[len(h.Ops)-1]
+	if len(final.Items) == 0 {
+		return false
+	}
+	item := final.Items[0]
+	for i := int64(1); i <= 2; i++ {
+		h.Ops = append(h.Ops, &history.Op{
+			ID: 1<<30 + int(i), Kind: history.Update, Key: item.Key, Value: "new" + string(rune('0'+i)), Expected: item.Mod, Server: int(i),
+			Start: final.End + 10*i, End: final.End + 10*i + 1, Result: history.OK, Rev: final.Rev + i,
+		})
+	}
+	return true
+}

@@ -48,6 +48,7 @@ var badHistories = []badHistory{
 	{"a value that nobody wrote", GhostWrite, strangeValue},
 	{"an object that comes back", CameBack, comesBack},
 	{"a delete that was acknowledged and is undone", LostWrite, undoneDelete},
+	{"an update that two servers accept", LostWrite, overwritten},
 }
 
 // eraseCommit makes a history in which the store forgot a write: it is in no watch
