@@ -5,6 +5,7 @@ go 1.23.0
 replace github.com/libstorage/go-shim => ../go-shim
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/libstorage/go-shim v0.0.0
 	k8s.io/api v0.32.13
 	k8s.io/apimachinery v0.32.13

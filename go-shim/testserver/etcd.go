@@ -7,11 +7,15 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 )
 
 // Etcd is the endpoint of a new etcd that ends with the test. build/kube/build.sh
 // etcd makes the binary; ETCD_BIN names another one.
-func Etcd(t testing.TB) string { return startFor(t, etcd).Endpoint("") }
+func Etcd(t testing.TB) string { return StartEtcd(t).Endpoint("") }
+
+// StartEtcd starts a server that ends with the test.
+func StartEtcd(t testing.TB) *Server { return startFor(t, etcd) }
 
 func etcdBinary() string {
 	if named := os.Getenv("ETCD_BIN"); named != "" {
@@ -33,7 +37,8 @@ var etcd = kind{
 			"--initial-advertise-peer-urls=" + peer, "--initial-cluster=default=" + peer}
 	},
 	answers: func(s *Server) error {
-		response, err := http.Get(s.url(s, "") + "/health")
+		client := http.Client{Timeout: time.Second}
+		response, err := client.Get(s.url(s, "") + "/health")
 		if err != nil {
 			return err
 		}

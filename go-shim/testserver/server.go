@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand"
 	"net"
 	"os"
 	"os/exec"
@@ -45,6 +46,7 @@ type Server struct {
 	kind
 	dir       string
 	port      int
+	pid       int
 	stop      func()
 	databases atomic.Int64
 }
@@ -200,7 +202,7 @@ func (s *Server) awaitAnswer(ended <-chan error) error {
 // run starts the process. It dies with this one, however that ends: the thread
 // that is its parent for the kernel must live as long.
 func (s *Server) run(ended chan<- error) error {
-	log, err := os.Create(filepath.Join(s.dir, "log"))
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
@@ -223,8 +225,9 @@ func (s *Server) run(ended chan<- error) error {
 	if err := <-started; err != nil {
 		return err
 	}
+	s.pid = command.Process.Pid
 	s.stop = func() {
-		_ = command.Process.Kill()
+		_ = command.Process.Kill() // also one that is paused; its children see that
 		<-gone
 	}
 	return nil
@@ -264,11 +267,18 @@ func (s *Server) log() []byte {
 	return text[max(0, len(text)-2000):]
 }
 
+// freePort is below the range that outgoing connections take theirs from
+// (ip_local_port_range begins at 32768): one of those could have it before the
+// server gets there, or while it is down.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	const first, ports, tries = 12000, 20000, 1000
+	var err error
+	for range tries {
+		port := first + rand.Intn(ports)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }

@@ -1,6 +1,10 @@
 package testserver
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+	"time"
+)
 
 func TestEtcd(t *testing.T) {
 	if Etcd(t) == Etcd(t) {
@@ -20,6 +24,51 @@ func TestServers(t *testing.T) {
 			if err != nil || len(lines) != 1 || lines[0] != "42" {
 				t.Errorf("40 + 2 is %v, %v", lines, err)
 			}
+			mustStandStill(t, s)
+			mustComeBack(t, s)
 		})
+	}
+}
+
+// mustStandStill: a paused server answers nothing, also in its other processes.
+func mustStandStill(t *testing.T, s *Server) {
+	t.Helper()
+	if err := s.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan error, 1)
+	go func() { answered <- s.answers(s) }()
+	select {
+	case err := <-answered:
+		t.Errorf("a paused server answers: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	s.Resume()
+	if err := <-answered; err != nil {
+		t.Errorf("after a pause: %v", err)
+	}
+}
+
+// mustComeBack: what is killed ends with all its processes, and has its data when
+// it is started again.
+func mustComeBack(t *testing.T, s *Server) {
+	t.Helper()
+	if _, err := s.Query("mine", "CREATE TABLE kept (n int)"); err != nil {
+		t.Fatal(err)
+	}
+	tree := treeOf(s.pid)
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range tree {
+		if fields := statOf(fmt.Sprintf("/proc/%d/stat", pid)); fields != nil && fields[0] != "Z" {
+			t.Errorf("process %d of %v is still there: %v", pid, tree, fields[:2])
+		}
+	}
+	if err := s.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if lines, err := s.Query("mine", "SELECT count(*) FROM kept"); err != nil || len(lines) != 1 {
+		t.Errorf("after a crash: %v, %v", lines, err)
 	}
 }

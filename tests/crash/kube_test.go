@@ -9,8 +9,8 @@ import (
 	"github.com/libstorage/tests/crash/apiserver"
 	"github.com/libstorage/tests/crash/dropfs"
 	"github.com/libstorage/tests/crash/harness"
-	"github.com/libstorage/tests/crash/history"
 	"github.com/libstorage/tests/crash/kubetarget"
+	"github.com/libstorage/tests/history"
 )
 
 // binary is a file below out/, or where the variable says.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/libstorage/tests/crash/dropfs"
 	"github.com/libstorage/tests/crash/harness"
-	"github.com/libstorage/tests/crash/history"
+	"github.com/libstorage/tests/history"
 )
 
 // oneFile keeps everything in one SQLite file, its metadata store beside it.

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/libstorage/tests/crash/harness"
-	"github.com/libstorage/tests/crash/history"
+	"github.com/libstorage/tests/history"
 )
 
 // The control: a store that is right passes, and without fsync it does not.

@@ -3,35 +3,23 @@ package crash
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/libstorage/tests/crash/checker"
 	"github.com/libstorage/tests/crash/dropfs"
 	"github.com/libstorage/tests/crash/harness"
-	"github.com/libstorage/tests/crash/history"
 	"github.com/libstorage/tests/crash/storeapi"
 	"github.com/libstorage/tests/crash/target"
+	"github.com/libstorage/tests/history"
+	"github.com/libstorage/tests/history/checker"
 )
 
-// seed of this run: SEED, or the time.
-var seed = sync.OnceValue(func() int64 {
-	if text := os.Getenv("SEED"); text != "" {
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			panic(fmt.Sprintf("SEED=%q is not a number", text))
-		}
-		return n
-	}
-	return time.Now().UnixNano() % 1_000_000_000
-})
+// seed of this run.
+var seed = harness.Seed
 
 // rounds is n in a sample and full with CRASH_FULL=1.
 func rounds(n, full int) int {
@@ -53,7 +41,7 @@ func plan(strike history.MarkKind, n int) []harness.Round {
 
 func config(t *testing.T, rounds []harness.Round) harness.Config {
 	return harness.Config{
-		Seed: seed(), Clients: 8, Watchers: 4, Keys: 40, Prefixes: []string{"team-a/", "team-b/", "team-c/"},
+		Seed: seed(), Clients: 8, Watchers: 4, Keys: 40, Own: 15, Prefixes: []string{"team-a/", "team-b/", "team-c/"},
 		Rounds: rounds, AcksPerRound: 1200, StartTime: 40 * time.Millisecond, Log: t.Logf,
 	}
 }
@@ -67,19 +55,7 @@ var (
 
 func buildServer(name string, flags []string) (string, error) {
 	binary := filepath.Join(binaries, name)
-	command := exec.Command("go", append(append([]string{"build", "-o", binary}, flags...), "./storeserver")...)
-	command.Env = os.Environ()
-	if os.Getenv("PKG_CONFIG_PATH") == "" {
-		library, err := filepath.Abs("../../out/release/pkgconfig")
-		if err != nil {
-			return "", err
-		}
-		command.Env = append(command.Env, "PKG_CONFIG_PATH="+library)
-	}
-	if out, err := command.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the %s server (make library first): %w\n%s", name, err, out)
-	}
-	return binary, nil
+	return binary, storeapi.Build(binary, flags...)
 }
 
 func TestMain(m *testing.M) {
@@ -121,25 +97,12 @@ func mount(t *testing.T, limit int64) *dropfs.FS {
 	return fs
 }
 
-// strike runs the harness and the checker. The history of a failure is kept.
+// strike runs the harness and the checker.
 func strike(t *testing.T, config harness.Config, server target.Target, plug harness.Plug) error {
 	t.Helper()
-	file, err := os.CreateTemp("", fmt.Sprintf("history-%s-%d-*.jsonl", strings.ReplaceAll(t.Name(), "/", "-"), config.Seed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	config.History = file
-	t.Logf("SEED=%d", config.Seed)
-	h, err := harness.Run(context.Background(), config, server, plug)
-	if err == nil {
-		err = harness.Check(h)
-	}
-	t.Log(summary(h))
-	if err == nil {
-		return os.Remove(file.Name())
-	}
-	return fmt.Errorf("%w\nseed %d, history in %s", err, config.Seed, file.Name())
+	return harness.Prove(t, config, func(config harness.Config) (*history.History, error) {
+		return harness.Run(context.Background(), config, server, plug)
+	})
 }
 
 // mustBeRefuted: the history of a build that loses writes does not pass.
@@ -161,22 +124,4 @@ func mustBeRefuted(t *testing.T, err error) {
 		}
 	}
 	t.Errorf("want a lost write, got %v", err)
-}
-
-func summary(h *history.History) string {
-	results := map[history.Result]int{}
-	writes, reads, events := 0, 0, 0
-	for _, op := range h.Ops {
-		if op.Writes() {
-			writes++
-			results[op.Result]++
-		} else {
-			reads++
-		}
-	}
-	for _, s := range h.Streams {
-		events += len(s.Events)
-	}
-	return fmt.Sprintf("%d writes (%d acknowledged, %d refused, %d without an answer), %d reads, %d streams with %d events",
-		writes, results[history.OK], results[history.Failed], results[history.Unknown], reads, len(h.Streams), events)
 }

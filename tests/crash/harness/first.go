@@ -4,27 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand"
 
 	"github.com/libstorage/tests/crash/dropfs"
-	"github.com/libstorage/tests/crash/history"
 	"github.com/libstorage/tests/crash/process"
 	"github.com/libstorage/tests/crash/target"
+	"github.com/libstorage/tests/history"
 )
 
 // FirstStart cuts the power before the n-th change that a fresh server makes: while
 // it creates its files, or during the few writes that follow. It must start again,
 // with everything that it acknowledged. Not reached: it made fewer changes.
 func FirstStart(ctx context.Context, t target.Target, disk *DropFS, n int, seed int64) (h *history.History, reached bool, err error) {
-	r := &run{
-		config: Config{Seed: seed, Prefixes: []string{"first/"}}, target: t, client: t.Client(), plug: disk,
-		record: history.NewRecorder(nil), rand: rand.New(rand.NewSource(seed)), known: newKnowledge(), failures: make(chan error, 1),
-	}
+	r := newRun(Config{Seed: seed, Prefixes: []string{"first/"}}, t)
+	r.plug = disk
 	if reached, err = r.firstStart(ctx, disk.FS, n); err == nil && reached {
 		err = r.secondStart(ctx)
 	}
-	if r.server != nil {
-		_ = r.server.Kill() // the cut may still come, from housekeeping: then it waits for the disk
+	if r.process != nil {
+		_ = r.process.Kill() // the cut may still come, from housekeeping: then it waits for the disk
 		err = errors.Join(err, disk.Restore(), r.end())
 	}
 	h, recordErr := r.record.Finish()
@@ -52,13 +49,13 @@ func (r *run) firstStart(ctx context.Context, fs *dropfs.FS, n int) (reached boo
 	go func() {
 		server, err := r.target.Start(limited)
 		for i := 0; err == nil && limited.Err() == nil && i < firstWrites; i++ {
-			r.write(limited, r.newOp(history.Create, fmt.Sprintf("first/%d", i)))
+			r.first().write(limited, r.first().newOp(history.Create, fmt.Sprintf("first/%d", i)))
 		}
 		done <- started{server, err}
 	}()
 	select {
 	case s := <-done:
-		r.server = s.server
+		r.process = s.server
 		return false, s.err
 	case err = <-off:
 	}
@@ -74,15 +71,15 @@ func (r *run) firstStart(ctx context.Context, fs *dropfs.FS, n int) (reached boo
 }
 
 func (r *run) secondStart(ctx context.Context) error {
-	if err := r.start(ctx); err != nil {
+	if err := r.start(ctx, r.server); err != nil {
 		return err
 	}
-	r.list(ctx, "", 0, 0)
-	op := r.newOp(history.Create, "first/again")
-	if r.write(ctx, op); op.Result != history.OK {
+	r.first().list(ctx, "", target.ListOptions{})
+	op := r.first().newOp(history.Create, "first/again")
+	if r.first().write(ctx, op); op.Result != history.OK {
 		return fmt.Errorf("a write after the power loss: %s", op.Error)
 	}
-	if op := r.list(ctx, "", 0, 2); op.Result != history.OK {
+	if op := r.first().list(ctx, "", target.ListOptions{Page: 2}); op.Result != history.OK {
 		return fmt.Errorf("a list after the power loss: %s", op.Error)
 	}
 	return nil

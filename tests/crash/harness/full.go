@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/libstorage/tests/crash/history"
+	"github.com/libstorage/tests/crash/target"
+	"github.com/libstorage/tests/history"
 )
 
 // fullDisk fills the disk under the load. Creates and updates must be refused with
@@ -36,9 +37,9 @@ func (r *run) fullDisk(ctx context.Context) error {
 func (r *run) victims(ctx context.Context, n int) ([]*history.Op, error) {
 	var all []*history.Op
 	for range n {
-		op := r.newOp(history.Create, "")
+		op := r.first().newOp(history.Create, "")
 		op.Key = fmt.Sprintf("%svictim-%06d", r.config.Prefixes[0], op.ID)
-		if r.write(ctx, op); op.Result != history.OK {
+		if r.first().write(ctx, op); op.Result != history.OK {
 			return nil, fmt.Errorf("with room, %s: %s", op.Kind, op.Error)
 		}
 		all = append(all, op)
@@ -53,19 +54,19 @@ func (r *run) whileFull(ctx context.Context, victims []*history.Op) error {
 		}
 	}
 	for _, victim := range victims {
-		op := r.newOp(history.Delete, victim.Key)
+		op := r.first().newOp(history.Delete, victim.Key)
 		op.Value, op.Expected = "", victim.Rev
-		if r.write(ctx, op); op.Result != history.OK {
+		if r.first().write(ctx, op); op.Result != history.OK {
 			return fmt.Errorf("on a full disk, a delete: %s", op.Error)
 		}
-		if op := r.list(ctx, "", 0, 50); op.Result != history.OK {
+		if op := r.first().list(ctx, "", target.ListOptions{Page: 50}); op.Result != history.OK {
 			return fmt.Errorf("on a full disk, a list: %s", op.Error)
 		}
 	}
-	if err := r.compact(ctx); err != nil {
+	if err := r.compact(ctx, r.server, r.rand); err != nil {
 		return fmt.Errorf("on a full disk: %w", err)
 	}
-	if err := r.server.Failure(); err != nil {
+	if err := r.process.Failure(); err != nil {
 		return fmt.Errorf("on a full disk: %w", err)
 	}
 	r.logf("full: creates and updates are refused, reads, deletes and compaction go on")
@@ -84,8 +85,8 @@ func (r *run) awaitRefusals(ctx context.Context, kind history.OpKind, n int) err
 		}
 		select {
 		case <-next:
-		case <-r.server.Ended():
-			return fmt.Errorf("on a full disk: %w", r.server.Failure())
+		case <-r.process.Ended():
+			return fmt.Errorf("on a full disk: %w", r.process.Failure())
 		case <-ctx.Done():
 			return fmt.Errorf("a full disk refused %d %ss within %s, want %d", now-begin, kind, quietLimit, n)
 		}

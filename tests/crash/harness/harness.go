@@ -12,18 +12,19 @@ import (
 	"sync"
 	"time"
 
-	"github.com/libstorage/tests/crash/checker"
-	"github.com/libstorage/tests/crash/history"
 	"github.com/libstorage/tests/crash/process"
 	"github.com/libstorage/tests/crash/target"
+	"github.com/libstorage/tests/history"
+	"github.com/libstorage/tests/history/checker"
 )
 
 // Config of a run. The seed decides everything but the timing.
 type Config struct {
 	Seed     int64
-	Clients  int // concurrent callers
-	Watchers int
+	Clients  int      // concurrent callers of each server
+	Watchers int      // of each server
 	Keys     int      // hot keys per prefix
+	Own      int      // percentage of calls that create a key that was never there
 	Prefixes []string // each ends in '/'; "" watches all of them
 	Rounds   []Round
 	// Acks of writes that a round waits for before it strikes: random up to this.
@@ -66,19 +67,27 @@ const (
 	startLimit = 90 * time.Second
 	stopLimit  = 60 * time.Second
 	quietLimit = 60 * time.Second
-	callLimit  = 30 * time.Second
+	callLimit  = 60 * time.Second
 )
 
+// server is one of those under test.
+type server struct {
+	number  int
+	target  target.Target
+	client  target.Client
+	gate    gate
+	process *process.Process // of the goroutine that strikes
+}
+
 type run struct {
-	config Config
-	target target.Target
-	client target.Client
-	plug   Plug
-	record *history.Recorder
-	rand   *rand.Rand
-	gate   gate
-	known  *knowledge
-	server *process.Process
+	*server // the one that rounds strike
+	servers []*server
+	config  Config
+	plug    Plug
+	record  *history.Recorder
+	rand    *rand.Rand
+	known   *knowledge
+	begin   func(ctx context.Context, s *server) error // the first start of each
 
 	watchers []*watcher
 	tasks    sync.WaitGroup
@@ -88,18 +97,33 @@ type run struct {
 // Run strikes the target as configured and returns what was recorded. An error is
 // a failure of the run itself: a server that does not start, a call that hangs.
 func Run(ctx context.Context, config Config, t target.Target, plug Plug) (*history.History, error) {
+	r := newRun(config, t)
+	r.plug = plug
+	return r.complete(ctx, r.strikes)
+}
+
+// newRun with targets that are one store. Rounds strike the first.
+func newRun(config Config, targets ...target.Target) *run {
 	r := &run{
-		config: config, target: t, client: t.Client(), plug: plug,
-		record: history.NewRecorder(config.History), rand: rand.New(rand.NewSource(config.Seed)),
+		config: config, record: history.NewRecorder(config.History), rand: rand.New(rand.NewSource(config.Seed)),
 		known: newKnowledge(), failures: make(chan error, 1),
 	}
+	for i, t := range targets {
+		r.servers = append(r.servers, &server{number: i, target: t, client: t.Client()})
+	}
+	r.server, r.begin = r.servers[0], r.start
+	return r
+}
+
+// complete runs the load, and strikes it, to the end of all.
+func (r *run) complete(ctx context.Context, strikes func(ctx context.Context) error) (*history.History, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	err := r.all(ctx)
+	err := r.all(ctx, strikes)
 	cancel()
-	r.gate.open(true) // whoever waits sees that it is over
-	if r.server != nil {
-		err = errors.Join(err, r.end())
+	for _, s := range r.servers {
+		s.gate.open(true) // whoever waits sees that it is over
+		err = errors.Join(err, s.end())
 	}
 	r.tasks.Wait()
 	h, recordErr := r.record.Finish()
@@ -136,14 +160,16 @@ func Check(h *history.History) error {
 	return nil
 }
 
-func (r *run) all(ctx context.Context) error {
-	if err := r.start(ctx); err != nil {
-		return err
+func (r *run) all(ctx context.Context, strikes func(ctx context.Context) error) error {
+	for _, s := range r.servers {
+		if err := r.begin(ctx, s); err != nil {
+			return err
+		}
 	}
 	workers, stopWorkers := context.WithCancel(ctx)
 	defer stopWorkers()
 	var load sync.WaitGroup
-	for i := range r.config.Clients {
+	for i := range r.config.Clients * len(r.servers) {
 		load.Add(1)
 		go func() {
 			defer load.Done()
@@ -153,12 +179,7 @@ func (r *run) all(ctx context.Context) error {
 	if err := r.startWatchers(ctx); err != nil {
 		return err
 	}
-	for i, round := range r.config.Rounds {
-		if err := r.round(ctx, i, round); err != nil {
-			return fmt.Errorf("round %d (%s, seed %d): %w", i, round.Strike, r.config.Seed, err)
-		}
-	}
-	if err := r.waitAcks(ctx, r.rand.Intn(r.config.AcksPerRound)+1); err != nil {
+	if err := strikes(ctx); err != nil {
 		return err
 	}
 	stopWorkers()
@@ -166,45 +187,58 @@ func (r *run) all(ctx context.Context) error {
 	return r.conclude(ctx)
 }
 
-func (r *run) start(ctx context.Context) error {
+// strikes are the rounds.
+func (r *run) strikes(ctx context.Context) error {
+	for i, round := range r.config.Rounds {
+		if err := r.round(ctx, i, round); err != nil {
+			return fmt.Errorf("round %d (%s, seed %d): %w", i, round.Strike, r.config.Seed, err)
+		}
+	}
+	return r.waitAcks(ctx, r.rand.Intn(r.config.AcksPerRound)+1)
+}
+
+func (r *run) start(ctx context.Context, s *server) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	server, err := r.target.Start(ctx)
-	if server != nil {
-		r.server = server
+	started, err := s.target.Start(ctx)
+	if started != nil {
+		s.process = started
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNoStart, err)
 	}
-	r.record.Mark(history.Ready, 0, fmt.Sprintf("pid %d", server.Pid()))
-	r.gate.open(true)
+	r.record.Mark(history.Ready, 0, fmt.Sprintf("server %d, pid %d", s.number, started.Pid()))
+	s.gate.open(true)
 	return nil
 }
 
 // end stops the server for good.
-func (r *run) end() error {
-	if err := r.server.Kill(); err != nil {
+func (s *server) end() error {
+	if s.process == nil {
+		return nil
+	}
+	if err := s.process.Kill(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
-	return r.server.Wait(ctx)
+	return s.process.Wait(ctx)
 }
 
 // waitAcks waits until so many more writes were acknowledged.
 func (r *run) waitAcks(ctx context.Context, more int) error {
 	ctx, cancel := context.WithTimeout(ctx, quietLimit)
 	defer cancel()
-	reached := r.known.await(more)
+	reached := r.known.awaitAcks(more)
 	select {
 	case <-reached:
 		return nil
 	case err := <-r.failures:
 		return err
-	case <-r.server.Ended():
-		return fmt.Errorf("the server ended by itself: %w", r.server.Failure())
+	case <-r.process.Ended():
+		return fmt.Errorf("the server ended by itself: %w", r.process.Failure())
 	case <-ctx.Done():
-		return fmt.Errorf("%d more writes were not acknowledged within %s\n%s", more, quietLimit, r.server.Tail(20))
+		return fmt.Errorf("%d more writes were not acknowledged within %s\n%s", more, quietLimit, r.process.Tail(20))
 	}
 }
 

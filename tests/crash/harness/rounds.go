@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand"
 	"time"
 
-	"github.com/libstorage/tests/crash/history"
 	"github.com/libstorage/tests/crash/target"
+	"github.com/libstorage/tests/history"
 )
 
 func (r *run) round(ctx context.Context, number int, round Round) error {
@@ -15,7 +16,7 @@ func (r *run) round(ctx context.Context, number int, round Round) error {
 		return err
 	}
 	if round.Compact {
-		if err := r.compact(ctx); err != nil {
+		if err := r.compact(ctx, r.server, r.rand); err != nil {
 			return err
 		}
 	}
@@ -39,7 +40,7 @@ func (r *run) round(ctx context.Context, number int, round Round) error {
 		}
 	}
 	old := r.known.sampleRevisions(r.rand, 4)
-	if err := r.start(ctx); err != nil {
+	if err := r.start(ctx, r.server); err != nil {
 		return err
 	}
 	r.logf("round %d: %s%s, metadata lost %v, back after %s", number, round.Strike, note, round.LoseMeta,
@@ -55,11 +56,11 @@ func (r *run) strike(ctx context.Context, round Round) (note string, err error) 
 	case history.Stop:
 		r.gate.open(false)
 		r.record.Mark(history.Stop, 0, "")
-		return "", r.server.Terminate(wait)
+		return "", r.process.Terminate(wait)
 	case history.Kill:
 		r.gate.open(false)
 		r.record.Mark(history.Kill, 0, "")
-		if err := r.server.Kill(); err != nil {
+		if err := r.process.Kill(); err != nil {
 			return "", err
 		}
 	case history.Power:
@@ -70,24 +71,24 @@ func (r *run) strike(ctx context.Context, round Round) (note string, err error) 
 		}
 		r.record.Mark(history.Power, 0, note)
 		// Whoever waits for the disk ends only once it is back.
-		if err := errors.Join(r.server.Kill(), r.plug.Restore()); err != nil {
+		if err := errors.Join(r.process.Kill(), r.plug.Restore()); err != nil {
 			return "", err
 		}
 	default:
 		return "", fmt.Errorf("unknown strike %q", round.Strike)
 	}
-	return note, r.server.Wait(wait)
+	return note, r.process.Wait(wait)
 }
 
 // probe reads at revisions told before the strike: they are good, or all void when
 // the metadata was lost. The checker decides.
 func (r *run) probe(ctx context.Context, old []int64) error {
 	for _, rev := range old {
-		op := r.list(ctx, "", rev, r.rand.Intn(2)*7)
+		op := r.first().list(ctx, "", target.ListOptions{At: rev, Page: r.rand.Intn(2) * 7})
 		if op.Result == history.Unknown {
 			return fmt.Errorf("a list at %d has no answer: %s", rev, op.Error)
 		}
-		stream := r.newStream(-1, "", rev)
+		stream := r.newStream(r.server, -1, "", rev)
 		s, err := r.client.Watch(ctx, "", rev)
 		if err == nil {
 			err = r.probeStream(stream, s)
@@ -116,17 +117,17 @@ func (r *run) probeStream(stream *history.Stream, s target.Stream) error {
 }
 
 // compact raises the floor to a revision told a while ago.
-func (r *run) compact(ctx context.Context) error {
-	revisions := r.known.sampleRevisions(r.rand, 1)
-	if len(revisions) == 0 {
+func (r *run) compact(ctx context.Context, on *server, random *rand.Rand) error {
+	rev := r.known.someRevision(random)
+	if rev == 0 {
 		return nil
 	}
-	r.record.Mark(history.Compact, revisions[0], "")
-	r.known.forgetBelow(revisions[0])
+	r.record.Mark(history.Compact, rev, "")
+	r.known.forgetBelow(rev)
 	call, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	if err := r.client.Compact(call, revisions[0]); err != nil && !errors.Is(err, target.ErrUnsupported) {
-		return fmt.Errorf("compaction to %d: %w", revisions[0], err)
+	if err := on.client.Compact(call, rev); err != nil && !errors.Is(err, target.ErrUnsupported) {
+		return fmt.Errorf("compaction to %d: %w", rev, err)
 	}
 	return nil
 }
@@ -134,8 +135,8 @@ func (r *run) compact(ctx context.Context) error {
 // conclude writes a last object, waits until every watcher has it, and lists.
 func (r *run) conclude(ctx context.Context) error {
 	for _, prefix := range r.config.Prefixes {
-		op := r.newOp(history.Create, prefix+"zz-last")
-		r.write(ctx, op)
+		op := r.first().newOp(history.Create, prefix+"zz-last")
+		r.first().write(ctx, op)
 		if op.Result != history.OK {
 			return fmt.Errorf("the last write: %s %s", op.Result, op.Error)
 		}
@@ -145,9 +146,12 @@ func (r *run) conclude(ctx context.Context) error {
 			}
 		}
 	}
-	for _, page := range []int{0, 50} {
-		if op := r.list(ctx, "", 0, page); op.Result != history.OK {
-			return fmt.Errorf("the last list: %s %s", op.Result, op.Error)
+	for _, s := range r.servers {
+		c := &caller{r, s, 0}
+		for _, page := range []int{0, 50} {
+			if op := c.list(ctx, "", target.ListOptions{Page: page}); op.Result != history.OK {
+				return fmt.Errorf("the last list of server %d: %s %s", s.number, op.Result, op.Error)
+			}
 		}
 	}
 	return nil

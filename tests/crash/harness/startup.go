@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/libstorage/tests/crash/history"
 	"github.com/libstorage/tests/crash/process"
+	"github.com/libstorage/tests/history"
 )
 
 // strikeStart begins a start and ends it somewhere within: recovery itself has to

@@ -5,7 +5,7 @@ import (
 	"math/rand"
 	"sync"
 
-	"github.com/libstorage/tests/crash/history"
+	"github.com/libstorage/tests/history"
 )
 
 // gate is open while the server is up. Callers whose call failed wait here, so
@@ -55,14 +55,14 @@ type knowledge struct {
 	mu        sync.Mutex
 	objects   map[string]int64
 	revisions []int64
-	acks      int
-	waiting   []waitingFor
+	acks      counter
+	answers   counter
 	refusals  map[history.OpKind]int // for want of space
 	refused   chan struct{}          // closed and replaced at each
 }
 
 type waitingFor struct {
-	acks    int
+	n       int
 	reached chan struct{}
 }
 
@@ -87,29 +87,58 @@ func (k *knowledge) forget(key string) {
 	delete(k.objects, key)
 }
 
-// ack counts an acknowledged write.
-func (k *knowledge) ack() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.acks++
-	kept := k.waiting[:0]
-	for _, w := range k.waiting {
-		if k.acks >= w.acks {
+// counter of something that others wait for.
+type counter struct {
+	n       int
+	waiting []waitingFor
+}
+
+func (c *counter) add() {
+	c.n++
+	kept := c.waiting[:0]
+	for _, w := range c.waiting {
+		if c.n >= w.n {
 			close(w.reached)
 		} else {
 			kept = append(kept, w)
 		}
 	}
-	k.waiting = kept
+	c.waiting = kept
 }
 
-// await returns a channel that is closed after so many more acknowledgements.
-func (k *knowledge) await(more int) <-chan struct{} {
+// await returns a channel that is closed after so many more.
+func (c *counter) await(more int) <-chan struct{} {
+	w := waitingFor{c.n + more, make(chan struct{})}
+	c.waiting = append(c.waiting, w)
+	return w.reached
+}
+
+// ack counts an acknowledged write.
+func (k *knowledge) ack() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	w := waitingFor{k.acks + more, make(chan struct{})}
-	k.waiting = append(k.waiting, w)
-	return w.reached
+	k.acks.add()
+}
+
+// answer counts an answered call.
+func (k *knowledge) answer() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.answers.add()
+}
+
+// awaitAcks returns a channel that is closed after so many more acknowledgements.
+func (k *knowledge) awaitAcks(more int) <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.acks.await(more)
+}
+
+// awaitAnswers is the same for calls of all kinds.
+func (k *knowledge) awaitAnswers(more int) <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.answers.await(more)
 }
 
 // tell remembers a revision of an answer.
@@ -134,6 +163,14 @@ func (k *knowledge) sampleRevisions(random *rand.Rand, n int) []int64 {
 		picked = append(picked, k.revisions[random.Intn(len(k.revisions))])
 	}
 	return picked
+}
+
+// someRevision of those told; 0 when there is none yet.
+func (k *knowledge) someRevision(random *rand.Rand) int64 {
+	if picked := k.sampleRevisions(random, 1); picked != nil {
+		return picked[0]
+	}
+	return 0
 }
 
 // forgetBelow drops revisions that are too old to read at.

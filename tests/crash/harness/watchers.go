@@ -6,15 +6,17 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
-	"github.com/libstorage/tests/crash/history"
 	"github.com/libstorage/tests/crash/target"
+	"github.com/libstorage/tests/history"
 )
 
 // watcher follows one prefix over all strikes, resuming where it was; when it is
 // told 410 it lists and follows from there.
 type watcher struct {
 	run    *run
+	on     *server
 	number int
 	prefix string
 
@@ -23,14 +25,18 @@ type watcher struct {
 	arrived chan struct{} // closed and replaced when last grows
 }
 
+// watcherClients is above the numbers of all callers of the load.
+const watcherClients = 10000
+
 // startWatchers at the current revision: every second one watches everything.
 func (r *run) startWatchers(ctx context.Context) error {
-	begin := r.list(ctx, "", 0, 0)
+	begin := r.first().list(ctx, "", target.ListOptions{})
 	if begin.Result != history.OK {
 		return fmt.Errorf("the first list: %s", begin.Error)
 	}
-	for i := range r.config.Watchers {
-		w := &watcher{run: r, number: i, last: begin.Rev, arrived: make(chan struct{})}
+	for i := range r.config.Watchers * len(r.servers) {
+		on := r.servers[i/r.config.Watchers]
+		w := &watcher{run: r, on: on, number: i, last: begin.Rev, arrived: make(chan struct{})}
 		if i%2 == 1 {
 			w.prefix = r.config.Prefixes[i/2%len(r.config.Prefixes)]
 		}
@@ -44,16 +50,19 @@ func (r *run) startWatchers(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) newStream(watcher int, prefix string, after int64) *history.Stream {
-	s := &history.Stream{ID: r.record.NextID(), Watcher: watcher, Prefix: prefix, After: after, Start: r.record.Now()}
+func (r *run) newStream(on *server, watcher int, prefix string, after int64) *history.Stream {
+	s := &history.Stream{
+		ID: r.record.NextID(), Watcher: watcher, Server: on.number, Prefix: prefix, After: after, Start: r.record.Now(),
+	}
 	r.record.Open(s)
 	return s
 }
 
 func (w *watcher) follow(ctx context.Context) {
-	for w.run.gate.wait(ctx) {
-		record := w.run.newStream(w.number, w.prefix, w.revision())
-		stream, err := w.run.client.Watch(ctx, w.prefix, record.After)
+	pause := leastPause
+	for w.on.gate.wait(ctx) {
+		record := w.run.newStream(w.on, w.number, w.prefix, w.revision())
+		stream, err := w.on.client.Watch(ctx, w.prefix, record.After)
 		if err == nil {
 			stop := context.AfterFunc(ctx, stream.Close)
 			err = w.take(record, stream)
@@ -64,6 +73,14 @@ func (w *watcher) follow(ctx context.Context) {
 		w.run.record.Close(record, code, fmt.Sprint(err))
 		if code == history.Compacted {
 			w.relist(ctx)
+		}
+		if len(record.Events) > 0 {
+			pause = leastPause
+		}
+		select { // a server without its database ends every watch at once
+		case <-time.After(pause):
+			pause = min(2*pause, mostPause)
+		case <-ctx.Done():
 		}
 	}
 }
@@ -82,7 +99,8 @@ func (w *watcher) take(record *history.Stream, stream target.Stream) error {
 }
 
 func (w *watcher) relist(ctx context.Context) {
-	if op := w.run.list(ctx, w.prefix, 0, 0); op.Result == history.OK {
+	c := &caller{w.run, w.on, watcherClients + w.number}
+	if op := c.list(ctx, w.prefix, target.ListOptions{}); op.Result == history.OK {
 		w.advance(op.Rev)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	clientcore "k8s.io/client-go/kubernetes/typed/core/v1"
 
-	"github.com/libstorage/tests/crash/history"
 	"github.com/libstorage/tests/crash/target"
+	"github.com/libstorage/tests/history"
 )
 
 // valueSize of what clients write.
@@ -80,7 +80,8 @@ func (c *Client) Delete(ctx context.Context, key string, expected int64) (int64,
 func (c *Client) Get(ctx context.Context, key string, at int64) ([]history.Item, int64, error) {
 	namespace, name := split(key)
 	if at != 0 {
-		return c.list(ctx, namespace, metav1.ListOptions{FieldSelector: "metadata.name=" + name}, at)
+		l, err := c.list(ctx, namespace, metav1.ListOptions{FieldSelector: "metadata.name=" + name}, target.ListOptions{At: at})
+		return l.Items, l.Rev, err
 	}
 	o, err := c.maps(key).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
@@ -90,29 +91,33 @@ func (c *Client) Get(ctx context.Context, key string, at int64) ([]history.Item,
 }
 
 // List implements target.Client.
-func (c *Client) List(ctx context.Context, prefix string, at int64, page int) ([]history.Item, int64, error) {
+func (c *Client) List(ctx context.Context, prefix string, o target.ListOptions) (target.Listing, error) {
 	namespace, _ := split(prefix)
-	return c.list(ctx, namespace, metav1.ListOptions{Limit: int64(page)}, at)
+	return c.list(ctx, namespace, metav1.ListOptions{Limit: int64(o.Page)}, o)
 }
 
-func (c *Client) list(ctx context.Context, namespace string, options metav1.ListOptions, at int64) ([]history.Item, int64, error) {
-	if at != 0 {
-		options.ResourceVersion = strconv.FormatInt(at, 10)
-		options.ResourceVersionMatch = metav1.ResourceVersionMatchExact
+func (c *Client) list(ctx context.Context, namespace string, options metav1.ListOptions, o target.ListOptions) (target.Listing, error) {
+	switch {
+	case o.At != 0:
+		options.ResourceVersion, options.ResourceVersionMatch = strconv.FormatInt(o.At, 10), metav1.ResourceVersionMatchExact
+	case o.Min != 0:
+		options.ResourceVersion, options.ResourceVersionMatch = strconv.FormatInt(o.Min, 10), metav1.ResourceVersionMatchNotOlderThan
 	}
-	var all []history.Item
+	var all target.Listing
 	for {
 		page, err := c.core.ConfigMaps(namespace).List(ctx, options)
 		if err != nil {
-			return nil, 0, asAnswer(err)
+			return target.Listing{}, asAnswer(err)
 		}
+		var items []history.Item
 		for i := range page.Items {
 			if c.namespaces[page.Items[i].Namespace] { // not the system's own
-				all = append(all, item(&page.Items[i]))
+				items = append(items, item(&page.Items[i]))
 			}
 		}
+		all.Add(items, revision(page.ResourceVersion))
 		if page.Continue == "" {
-			return all, revision(page.ResourceVersion), nil
+			return all, nil
 		}
 		options.Continue, options.ResourceVersion, options.ResourceVersionMatch = page.Continue, "", ""
 	}

@@ -18,9 +18,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/libstorage/tests/crash/apiserver"
-	"github.com/libstorage/tests/crash/history"
 	"github.com/libstorage/tests/crash/process"
 	"github.com/libstorage/tests/crash/target"
+	"github.com/libstorage/tests/history"
 )
 
 // Target is a kube-apiserver and the namespaces that hold the keys.

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/libstorage/go-shim/testserver"
 )
 
 // Spec of a process. Its output is appended to Dir/Name.log.
@@ -73,6 +75,12 @@ func (p *Process) Kill() error {
 	}
 	return nil
 }
+
+// Pause stops it: it is silent, and keeps all it has.
+func (p *Process) Pause() error { return testserver.PauseTree(p.Pid()) }
+
+// Resume after Pause.
+func (p *Process) Resume() { testserver.ResumeTree(p.Pid()) }
 
 // Terminate asks it to end in order and waits.
 func (p *Process) Terminate(ctx context.Context) error {

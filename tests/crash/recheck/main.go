@@ -6,7 +6,7 @@ import (
 	"os"
 
 	"github.com/libstorage/tests/crash/harness"
-	"github.com/libstorage/tests/crash/history"
+	"github.com/libstorage/tests/history"
 )
 
 func main() {

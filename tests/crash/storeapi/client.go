@@ -10,8 +10,8 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/libstorage/tests/crash/history"
 	"github.com/libstorage/tests/crash/target"
+	"github.com/libstorage/tests/history"
 )
 
 // ValueSize of what clients write.
@@ -126,20 +126,20 @@ func (c *Client) Get(ctx context.Context, key string, at int64) ([]history.Item,
 }
 
 // List implements target.Client. The first page says at which revision.
-func (c *Client) List(ctx context.Context, prefix string, at int64, page int) ([]history.Item, int64, error) {
-	var all []history.Item
-	request := Request{Verb: "list", Key: prefix, At: at, Limit: int64(page)}
+func (c *Client) List(ctx context.Context, prefix string, o target.ListOptions) (target.Listing, error) {
+	var all target.Listing
+	request := Request{Verb: "list", Key: prefix, At: o.At, Min: o.Min, Limit: int64(o.Page)}
 	for {
 		response, err := c.call(ctx, request)
 		if err != nil {
-			return nil, 0, err
+			return target.Listing{}, err
 		}
-		all = append(all, items(response)...)
-		request.At = response.Rev
+		all.Add(items(response), response.Rev)
 		if !response.More {
-			return all, response.Rev, nil
+			return all, nil
 		}
-		request.Start = all[len(all)-1].Key + "\x00"
+		request.At, request.Min = all.Rev, 0
+		request.Start = all.Items[len(all.Items)-1].Key + "\x00"
 	}
 }
 

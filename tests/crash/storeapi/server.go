@@ -18,6 +18,7 @@ type Request struct {
 	Value    string
 	Expected int64
 	At       int64 // reads: exactly this revision
+	Min      int64 // list: this revision or a later one
 	Start    string
 	Limit    int64
 }
@@ -98,7 +99,7 @@ func (s *server) call(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) do(r *http.Request, q *Request) (response Response, err error) {
 	ctx := r.Context()
-	read := kv.ReadOptions{Revision: q.At, Exact: q.At != 0, Limit: q.Limit}
+	read := kv.ReadOptions{Revision: max(q.At, q.Min), Exact: q.At != 0, Limit: q.Limit}
 	var result *kv.Result
 	switch q.Verb {
 	case "create":

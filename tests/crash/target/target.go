@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/libstorage/tests/crash/history"
 	"github.com/libstorage/tests/crash/process"
+	"github.com/libstorage/tests/history"
 )
 
 // Target is a server under test with its data in one directory.
@@ -29,14 +29,36 @@ type Client interface {
 	Create(ctx context.Context, key, value string) (int64, error)
 	Update(ctx context.Context, key, value string, expected int64) (int64, error)
 	Delete(ctx context.Context, key string, expected int64) (int64, error)
-	// Get and List read at a revision, 0 for the latest. They return that of the
-	// answer, 0 when it has none.
+	// Get reads at a revision, 0 for the latest. It returns that of the answer, 0
+	// when it has none.
 	Get(ctx context.Context, key string, at int64) ([]history.Item, int64, error)
-	// List reads all pages of page objects, 0 for everything at once.
-	List(ctx context.Context, prefix string, at int64, page int) ([]history.Item, int64, error)
+	// List reads all pages.
+	List(ctx context.Context, prefix string, o ListOptions) (Listing, error)
 	Watch(ctx context.Context, prefix string, after int64) (Stream, error)
 	// Compact raises the floor to a revision; ErrUnsupported when it cannot.
 	Compact(ctx context.Context, rev int64) error
+}
+
+// ListOptions say which state is read, the latest when both are 0, and how.
+type ListOptions struct {
+	At   int64 // exactly this revision
+	Min  int64 // this revision or a later one
+	Page int   // objects of a page, 0 for everything at once
+}
+
+// Listing is what a list answered. Rev is that of its first page, 0 when it has none.
+type Listing struct {
+	Items []history.Item
+	Rev   int64
+	Pages []int64 // the revision that each page told
+}
+
+// Add a page to what there is.
+func (l *Listing) Add(items []history.Item, rev int64) {
+	if len(l.Pages) == 0 {
+		l.Rev = rev
+	}
+	l.Items, l.Pages = append(l.Items, items...), append(l.Pages, rev)
 }
 
 // Stream of a watch. Next returns an *Error when the server ended it.

@@ -3,7 +3,7 @@ package checker
 import (
 	"fmt"
 
-	"github.com/libstorage/tests/crash/history"
+	"github.com/libstorage/tests/history"
 )
 
 // checkChains: every conditional write of a key follows the write it expected.
@@ -55,6 +55,20 @@ func whatStood(c *commit) string {
 	return fmt.Sprintf("%s (%d)", whatIs(c), c.rev)
 }
 
+// refusedBy is what a refusal says of the version that was met (0: absent); nil when
+// it says nothing.
+func refusedBy(op *history.Op) func(version int64) bool {
+	switch op.Code {
+	case history.Exists:
+		return func(version int64) bool { return version != 0 }
+	case history.NotFound:
+		return func(version int64) bool { return version == 0 }
+	case history.Conflict:
+		return func(version int64) bool { return version != op.Expected }
+	}
+	return nil
+}
+
 // checkRefusals: who was told of a conflict could have met another version
 // than the one expected. An outage must not be reported as a conflict.
 func (c *checker) checkRefusals() {
@@ -62,17 +76,7 @@ func (c *checker) checkRefusals() {
 		if !op.Writes() || op.Result != history.Failed {
 			continue
 		}
-		refusedBy := func(version int64) bool { return version != op.Expected }
-		switch op.Code {
-		case history.Exists:
-			refusedBy = func(version int64) bool { return version != 0 }
-		case history.NotFound:
-			refusedBy = func(version int64) bool { return version == 0 }
-		case history.Conflict:
-		default:
-			continue
-		}
-		if !c.key(op.Key).mayMeet(op.Start, op.End, refusedBy) {
+		if fits := refusedBy(op); fits != nil && !c.key(op.Key).mayMeet(op.Start, op.End, fits) {
 			c.fail(FalseConflict, "%s expected %d and got %q, but nothing else was there", describe(op), op.Expected, op.Code)
 		}
 	}

@@ -5,11 +5,12 @@ import (
 	"math/rand"
 	"sort"
 
-	"github.com/libstorage/tests/crash/history"
+	"github.com/libstorage/tests/history"
 )
 
-// sim makes histories of a store that does everything right, with kills, a lost
-// metadata store, calls without an answer and watchers that resume.
+// sim makes histories of a store of three servers that does everything right, with
+// kills, a lost metadata store, calls without an answer, some of which take effect
+// later, and watchers that resume.
 type sim struct {
 	rand  *rand.Rand
 	h     *history.History
@@ -20,6 +21,7 @@ type sim struct {
 	past  map[int64][]history.Item // by revision: the whole state
 	log   []history.Event          // every commit
 	watch [3]*history.Stream
+	late  []*history.Op // writes without an answer that may still arrive
 	id    int
 }
 
@@ -44,6 +46,13 @@ func simulate(seed int64, steps int) *history.History {
 }
 
 func (s *sim) step() {
+	if len(s.late) > 0 && s.rand.Intn(3) == 0 {
+		op := s.late[0]
+		s.late = s.late[1:]
+		if s.state[op.Key].Mod == op.Expected {
+			s.land(op)
+		}
+	}
 	key := fmt.Sprintf("k/%02d", s.rand.Intn(12))
 	switch roll := s.rand.Intn(10); {
 	case roll < 5:
@@ -51,7 +60,13 @@ func (s *sim) step() {
 	case roll == 5:
 		s.read(history.Get, key, 0)
 	case roll == 6:
-		s.read(history.List, "k/", 0)
+		op := s.read(history.List, "k/", 0)
+		if s.rand.Intn(2) == 0 {
+			op.Min = 1 + s.rand.Int63n(s.rev)
+		}
+		if len(op.Items) > 2 {
+			op.Pages = []int64{op.Rev, op.Rev}
+		}
 	case roll == 7:
 		s.read(history.List, "k/", s.bound+1+s.rand.Int63n(s.rev-s.bound))
 	default:
@@ -63,7 +78,7 @@ func (s *sim) step() {
 func (s *sim) op(kind history.OpKind, key string) *history.Op {
 	s.id++
 	op := &history.Op{
-		ID: s.id, Kind: kind, Key: key, Result: history.OK,
+		ID: s.id, Kind: kind, Key: key, Result: history.OK, Server: s.rand.Intn(len(s.watch)),
 		Start: s.now - s.rand.Int63n(3*tick), End: s.now + 1 + s.rand.Int63n(3*tick),
 	}
 	if n := len(s.h.Marks); n > 0 {
@@ -83,7 +98,8 @@ func (s *sim) commit(event history.Event) {
 	s.past[s.rev] = items
 }
 
-// write: fate 0 is no answer, 1 a call that never arrived, 2 a stale expectation.
+// write: fate 0 is no answer, 1 a call that never arrived, 2 a stale expectation, 3 no
+// answer and an effect that comes later.
 func (s *sim) write(key string, fate int) {
 	current, exists := s.state[key]
 	if exists { // the writer has to know what it changes
@@ -107,19 +123,29 @@ func (s *sim) write(key string, fate int) {
 		op.Result, op.Code, op.Expected = history.Failed, history.Conflict, max(1, current.Mod-1)
 		return
 	}
-	s.rev++
-	event := history.Event{Kind: history.Put, Rev: s.rev, Key: key, Value: op.Value, Time: s.now}
-	if op.Kind == history.Delete {
-		event.Kind, event.Value = history.Deleted, current.Value
-		delete(s.state, key)
-	} else {
-		s.state[key] = history.Item{Key: key, Value: op.Value, Mod: s.rev}
+	if fate == 3 {
+		op.Result = history.Unknown
+		s.late = append(s.late, op)
+		return
 	}
-	op.Rev = s.rev
+	op.Rev = s.land(op)
 	if fate == 0 {
 		op.Result, op.Rev = history.Unknown, 0
 	}
+}
+
+// land a write.
+func (s *sim) land(op *history.Op) (rev int64) {
+	s.rev++
+	event := history.Event{Kind: history.Put, Rev: s.rev, Key: op.Key, Value: op.Value, Time: s.now}
+	if op.Kind == history.Delete {
+		event.Kind, event.Value = history.Deleted, s.state[op.Key].Value
+		delete(s.state, op.Key)
+	} else {
+		s.state[op.Key] = history.Item{Key: op.Key, Value: op.Value, Mod: s.rev}
+	}
 	s.commit(event)
+	return s.rev
 }
 
 func (s *sim) read(kind history.OpKind, key string, at int64) *history.Op {
@@ -146,7 +172,7 @@ func (s *sim) read(kind history.OpKind, key string, at int64) *history.Op {
 func (s *sim) openStreams(after int64) {
 	for i := range s.watch {
 		s.id++
-		s.watch[i] = &history.Stream{ID: s.id, Watcher: i, Prefix: "k/", After: after, Start: s.now}
+		s.watch[i] = &history.Stream{ID: s.id, Watcher: i, Server: i, Prefix: "k/", After: after, Start: s.now}
 		s.h.Streams = append(s.h.Streams, s.watch[i])
 	}
 }
@@ -171,7 +197,7 @@ func (s *sim) crash(loseMeta bool) {
 	s.h.Marks = append(s.h.Marks, history.Mark{Kind: history.Kill, Time: s.now + 1})
 	for _, op := range s.h.Ops {
 		if op.End > s.now {
-			op.End, op.Result, op.Code, op.Rev, op.Items = s.now+1, history.Unknown, history.Other, 0, nil
+			op.End, op.Result, op.Code, op.Rev, op.Items, op.Pages = s.now+1, history.Unknown, history.Other, 0, nil, nil
 		}
 	}
 	last := [len(s.watch)]int64{}
@@ -181,7 +207,7 @@ func (s *sim) crash(loseMeta bool) {
 	s.now += 10 * tick
 	if loseMeta {
 		s.h.Marks = append(s.h.Marks, history.Mark{Kind: history.MetaLost, Time: s.now})
-		s.bound = s.rev
+		s.bound, s.late = s.rev, nil
 		s.rev += 1 << 32
 		s.past[s.rev] = s.past[s.bound]
 		s.bound = s.rev - 1

@@ -3,7 +3,7 @@ package checker
 import (
 	"strings"
 
-	"github.com/libstorage/tests/crash/history"
+	"github.com/libstorage/tests/history"
 )
 
 // checkReads: a read at R shows the state at R.
@@ -23,6 +23,17 @@ func (c *checker) checkReads() {
 			c.checkUnnumbered(op)
 		default:
 			c.checkPoint(op, c.key(op.Key), find(op, op.Key), rev)
+		}
+	}
+}
+
+// checkPages: all pages of a list are of one revision.
+func (c *checker) checkPages() {
+	for _, op := range c.history.Ops {
+		for i, rev := range op.Pages {
+			if op.Result == history.OK && rev != op.Rev {
+				c.fail(UnevenPages, "%s begins at %d, and page %d is of %d", describe(op), op.Rev, i+1, rev)
+			}
 		}
 	}
 }

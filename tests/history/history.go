@@ -1,6 +1,6 @@
-// Package history is what a crash test records: every call with its start, end
-// and result, every event of every watch, and what was done to the server. It is
-// kept as JSON lines, one record a line, so that a run can be checked again.
+// Package history is what a test with faults records: every call with its start,
+// end and result, every event of every watch, and what was done to the servers. It
+// is kept as JSON lines, one record a line, so that a run can be checked again.
 package history
 
 // OpKind of a call.
@@ -53,7 +53,10 @@ type Op struct {
 	Key      string `json:"key"`             // List: the prefix
 	Value    string `json:"value,omitempty"` // of a write; unique in the run
 	Expected int64  `json:"expected,omitempty"`
-	At       int64  `json:"at,omitempty"` // reads: exactly this revision
+	At       int64  `json:"at,omitempty"`  // reads: exactly this revision
+	Min      int64  `json:"min,omitempty"` // List: this revision or a later one
+	Server   int    `json:"server,omitempty"`
+	Client   int    `json:"client,omitempty"` // one caller: its calls do not overlap
 
 	Start  int64  `json:"start"`
 	End    int64  `json:"end"`
@@ -62,6 +65,8 @@ type Op struct {
 	Error  string `json:"error,omitempty"`
 	Rev    int64  `json:"rev,omitempty"`   // of the write, or of the answer; 0 not told
 	Items  []Item `json:"items,omitempty"` // reads
+	// Pages are the revisions that the pages of a List told, when there were several.
+	Pages []int64 `json:"pages,omitempty"`
 }
 
 // Writes reports whether the call is one of the writing kinds.
@@ -90,6 +95,7 @@ type Event struct {
 type Stream struct {
 	ID      int    `json:"id"`
 	Watcher int    `json:"watcher"` // resumes as another stream after an end
+	Server  int    `json:"server,omitempty"`
 	Prefix  string `json:"prefix"`
 	After   int64  `json:"after"`
 	Start   int64  `json:"start"`
@@ -108,6 +114,16 @@ func (s *Stream) Last() int64 {
 	return s.Events[len(s.Events)-1].Rev
 }
 
+// Covers is the highest revision of all that it delivered: Last, unless its order
+// is wrong.
+func (s *Stream) Covers() int64 {
+	last := s.After
+	for _, event := range s.Events {
+		last = max(last, event.Rev)
+	}
+	return last
+}
+
 // MarkKind of something done to the server.
 type MarkKind string
 
@@ -119,6 +135,7 @@ const (
 	Full     MarkKind = "full"     // the disk has no room
 	Room     MarkKind = "room"     // the disk has room again
 	Ready    MarkKind = "ready"    // serving again
+	Fault    MarkKind = "fault"    // of a database, of a connection, or a pause: see the note
 	MetaLost MarkKind = "metalost" // the metadata store was deleted: all revisions so far are void
 	Compact  MarkKind = "compact"  // Rev was asked to become the floor; before the request
 )

@@ -4,11 +4,11 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/libstorage/tests/crash/history"
+	"github.com/libstorage/tests/history"
 )
 
 // checkStreams: every watch delivers every commit of its range between its start
-// and its last event or progress mark: in order, once.
+// and its last event or progress mark.
 func (c *checker) checkStreams() {
 	var all []*commit
 	for _, name := range c.names {
@@ -16,8 +16,30 @@ func (c *checker) checkStreams() {
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].rev < all[j].rev })
 	for _, s := range c.history.Streams {
-		c.checkStreamOrder(s)
 		c.checkStreamWhole(s, all)
+	}
+}
+
+// checkResumes: a watcher goes on where it was; elsewhere only after a 410.
+func (c *checker) checkResumes() {
+	before := map[int]*history.Stream{}
+	for _, s := range c.history.Streams {
+		if s.Watcher < 0 { // a probe: one stream
+			continue
+		}
+		last := before[s.Watcher]
+		before[s.Watcher] = s
+		if last != nil && last.Code != history.Compacted && s.After != last.Covers() {
+			c.fail(WatchGap, "watcher %d was at %d (stream %d) and went on after %d (stream %d)",
+				s.Watcher, last.Covers(), last.ID, s.After, s.ID)
+		}
+	}
+}
+
+// checkStreamOrders: in order, once, and only what is in the range.
+func (c *checker) checkStreamOrders() {
+	for _, s := range c.history.Streams {
+		c.checkStreamOrder(s)
 	}
 }
 

@@ -3,7 +3,7 @@ package checker
 import (
 	"sort"
 
-	"github.com/libstorage/tests/crash/history"
+	"github.com/libstorage/tests/history"
 )
 
 // collect gathers every committed write that anybody was told of.
@@ -118,7 +118,8 @@ func (c *checker) linkKeys() {
 }
 
 // chooseDelete picks the call that made the delete at rev: the one that was told
-// so, else one that succeeded without being told, else one without an answer.
+// so, else one that succeeded without being told, else one without an answer; of
+// equals the one that began first, which may explain most.
 func chooseDelete(candidates []*history.Op, rev int64) *history.Op {
 	var best *history.Op
 	rank := func(op *history.Op) int {
@@ -135,7 +136,7 @@ func chooseDelete(candidates []*history.Op, rev int64) *history.Op {
 		return 0
 	}
 	for _, op := range candidates {
-		if rank(op) > rank(best) {
+		if rank(op) > rank(best) || rank(op) > 0 && rank(op) == rank(best) && op.Start < best.Start {
 			best = op
 		}
 	}

@@ -3,7 +3,7 @@ package checker
 import (
 	"sort"
 
-	"github.com/libstorage/tests/crash/history"
+	"github.com/libstorage/tests/history"
 )
 
 // fact: at time, somebody had been told of a revision up to rev.
@@ -47,8 +47,9 @@ func (c *checker) toldBefore(time int64) int64 {
 	return c.order[i-1].rev
 }
 
-// checkOrder: what begins after a revision was told gets a higher one when it
-// writes, and no lower one when it reads.
+// checkOrder: what begins after a revision was told, by whatever server to whomever,
+// gets a higher one when it writes, and no lower one when it reads. That is more
+// than revisions that never go down for one server or one caller.
 func (c *checker) checkOrder() {
 	for _, name := range c.names {
 		for _, now := range c.keys[name].commits {
@@ -61,11 +62,14 @@ func (c *checker) checkOrder() {
 		}
 	}
 	for _, op := range c.history.Ops {
-		if op.Code == history.Future && op.At <= c.toldBefore(op.Start) {
-			c.fail(BackwardRev, "%s at %d, which had been told, is answered as above everything", describe(op), op.At)
+		if asked := max(op.At, op.Min); op.Code == history.Future && asked <= c.toldBefore(op.Start) {
+			c.fail(BackwardRev, "%s at %d, which had been told, is answered as above everything", describe(op), asked)
 		}
 		if op.Writes() || op.Result != history.OK || op.At != 0 || op.Rev == 0 {
 			continue
+		}
+		if op.Rev < op.Min {
+			c.fail(BackwardRev, "%s answers at %d and was asked for %d or later", describe(op), op.Rev, op.Min)
 		}
 		if told := c.toldBefore(op.Start); op.Rev < told {
 			c.fail(BackwardRev, "%s answers at %d after %d had been told", describe(op), op.Rev, told)
