@@ -45,6 +45,7 @@ type Server struct {
 	kind
 	dir       string
 	port      int
+	pid       int
 	stop      func()
 	databases atomic.Int64
 }
@@ -112,8 +113,8 @@ func (s *Server) NewDatabase(t testing.TB) string {
 // Create creates a database with a name.
 func (s *Server) Create(t testing.TB, name string) {
 	t.Helper()
-	if _, err := s.Query(s.admin, "CREATE DATABASE "+name); err != nil {
-		t.Fatalf("%s: creating the database %s: %v", s.name, name, err)
+	if err := s.CreateDatabase(name); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -223,6 +224,7 @@ func (s *Server) run(ended chan<- error) error {
 	if err := <-started; err != nil {
 		return err
 	}
+	s.pid = command.Process.Pid
 	s.stop = func() {
 		_ = command.Process.Kill()
 		<-gone
