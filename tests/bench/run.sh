@@ -24,7 +24,7 @@ export GOFLAGS=${GOFLAGS:--buildvcs=false}
 
 # kine_binary: installed once for each version.
 kine_binary() {
-  if [[ -x $BENCH_KINE ]] && go version -m "$BENCH_KINE" | grep -q "github.com/k3s-io/kine[[:space:]]$BENCH_KINE_VERSION[[:space:]]"; then
+  if [[ -x $BENCH_KINE ]] && go version -m "$BENCH_KINE" | grep -Fq "github.com/k3s-io/kine"$'\t'"$BENCH_KINE_VERSION"$'\t'; then
     return
   fi
   printf 'kine %s: building\n' "$BENCH_KINE_VERSION" >&2
