@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime/pprof"
+	"slices"
 )
 
 // child is a process of its own that measures a group of scenarios on one side,
@@ -17,11 +18,14 @@ type child struct {
 	dir  string
 	only *regexp.Regexp
 	out  *json.Encoder
-	// prefix of the scenarios' names outside of the group.
-	prefix string
+	// The scenarios of the group, and the prefix of their names outside of it.
+	scenarios []string
+	prefix    string
 }
 
-func (c *child) wants(scenario string) bool { return c.only.MatchString(c.prefix + scenario) }
+func (c *child) wants(scenario string) bool {
+	return slices.Contains(c.scenarios, scenario) && c.only.MatchString(c.prefix+scenario)
+}
 
 func (c *child) wantsAny(scenarios ...string) bool {
 	for _, s := range scenarios {
@@ -53,7 +57,7 @@ func runChild(args []string) error {
 	if err != nil {
 		return err
 	}
-	c := &child{dir: *dir, only: pattern, out: json.NewEncoder(os.Stdout), prefix: chosen.prefix}
+	c := &child{dir: *dir, only: pattern, out: json.NewEncoder(os.Stdout), scenarios: chosen.scenarios, prefix: chosen.prefix}
 	if c.side, err = open(*dir); err != nil {
 		return err
 	}

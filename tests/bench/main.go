@@ -153,6 +153,9 @@ func (b *bench) child(side, group string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // for the accounts of servers
+		return err
+	}
 	executable, err := os.Executable()
 	if err != nil {
 		return err

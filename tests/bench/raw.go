@@ -26,7 +26,7 @@ type rawConnection interface {
 	close() error
 }
 
-const rawInsert, rawSelect = "INSERT INTO raw VALUES (%s, %s)", "SELECT value FROM raw WHERE k = %s"
+const rawInsert, rawSelect = "INSERT INTO bench_rows VALUES (%s, %s)", "SELECT value FROM bench_rows WHERE k = %s"
 
 func rawOn(server string) opener {
 	return func(dir string) (*side, error) {
@@ -34,9 +34,9 @@ func rawOn(server string) opener {
 		if err != nil {
 			return nil, err
 		}
-		dial, table := dialPostgres, "CREATE TABLE raw (k bytea PRIMARY KEY, value bytea NOT NULL)"
+		dial, table := dialPostgres, "CREATE TABLE bench_rows (k bytea PRIMARY KEY, value bytea NOT NULL)"
 		if server == "mariadb" {
-			dial, table = dialMySQL, "CREATE TABLE raw (k varbinary(1024) PRIMARY KEY, value mediumblob NOT NULL) ENGINE=InnoDB"
+			dial, table = dialMySQL, "CREATE TABLE bench_rows (k varbinary(1024) PRIMARY KEY, value mediumblob NOT NULL) ENGINE=InnoDB"
 		}
 		if _, err := d.server.Query("bench", table); err != nil {
 			return nil, errors.Join(err, d.close())

@@ -124,3 +124,20 @@ func TestEvaluate(t *testing.T) {
 		t.Errorf("rows %q, want %q", got, want)
 	}
 }
+
+// TestWants: a group measures its own scenarios only, whatever the pattern says.
+func TestWants(t *testing.T) {
+	g, err := findGroup("pg-lists")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for only, want := range map[string]bool{"": true, "^pg-": true, "^list": false} {
+		c := &child{scenarios: g.scenarios, prefix: g.prefix, only: regexp.MustCompile(only)}
+		if got := c.wants("list-50k-pages"); got != want {
+			t.Errorf("BENCH_ONLY=%q wants the list: %v", only, got)
+		}
+		if c.wants("list-10k") {
+			t.Errorf("BENCH_ONLY=%q wants what the group does not have", only)
+		}
+	}
+}
