@@ -11,6 +11,7 @@ export PATH := $(CURDIR)/out/tools/bin:$(CURDIR)/out/tools/go/bin:$(PATH)
 export GOFLAGS ?= -buildvcs=false
 JOBS ?= $(shell nproc)
 ONLY ?=
+RUNS ?= 5
 runner = cd tests/run && go build -o ../../out/tests-run . && cd ../.. && out/tests-run
 
 .PHONY: help
@@ -40,8 +41,8 @@ suites: ## What `make test` and `make test-full` run
 	@mkdir -p out; $(runner) -list; echo; echo "in test-full:"; out/tests-run -class full -list
 
 .PHONY: bench
-bench: deps ## Measure beside etcd3 + etcd; writes tests/bench/last.json
-	@exec tests/bench/run.sh
+bench: deps ## Measure beside etcd, kine and raw SQL; ONLY=regexp of scenarios, RUNS=5; writes tests/bench/last.json
+	@BENCH_ONLY="$${BENCH_ONLY:-$(ONLY)}" BENCH_RUNS="$${BENCH_RUNS:-$(RUNS)}" exec tests/bench/run.sh
 
 .PHONY: lint
 lint: ## Formatting, vet, shellcheck, layers

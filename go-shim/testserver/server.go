@@ -114,8 +114,8 @@ func (s *Server) NewDatabase(t testing.TB) string {
 // Create creates a database with a name.
 func (s *Server) Create(t testing.TB, name string) {
 	t.Helper()
-	if _, err := s.Query(s.admin, "CREATE DATABASE "+name); err != nil {
-		t.Fatalf("%s: creating the database %s: %v", s.name, name, err)
+	if err := s.CreateDatabase(name); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -2,6 +2,8 @@ package testserver
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -71,4 +73,41 @@ func mustComeBack(t *testing.T, s *Server) {
 	if lines, err := s.Query("mine", "SELECT count(*) FROM kept"); err != nil || len(lines) != 1 {
 		t.Errorf("after a crash: %v, %v", lines, err)
 	}
+}
+
+// TestStandalone: a server of a program that is no test, and its end.
+func TestStandalone(t *testing.T) {
+	t.Setenv("TMPDIR", reachable(t))
+	s, err := Start("postgresql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.CreateDatabase("mine"); err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", s.Pid()))
+	if err != nil || filepath.Base(exe) != "postgres" {
+		t.Errorf("process %d is %s, %v", s.Pid(), exe, err)
+	}
+	s.Close()
+	if _, err := os.Stat(s.Dir()); !os.IsNotExist(err) {
+		t.Errorf("%s is still there: %v", s.Dir(), err)
+	}
+	if _, err := Start("oracle"); err == nil {
+		t.Error("an unknown server started")
+	}
+}
+
+// reachable is a directory that the account of a server may pass through.
+func reachable(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "standalone-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime/pprof"
+	"slices"
 )
 
 // child is a process of its own that measures a group of scenarios on one side,
@@ -18,9 +18,14 @@ type child struct {
 	dir  string
 	only *regexp.Regexp
 	out  *json.Encoder
+	// The scenarios of the group, and the prefix of their names outside of it.
+	scenarios []string
+	prefix    string
 }
 
-func (c *child) wants(scenario string) bool { return c.only.MatchString(scenario) }
+func (c *child) wants(scenario string) bool {
+	return slices.Contains(c.scenarios, scenario) && c.only.MatchString(c.prefix+scenario)
+}
 
 func (c *child) wantsAny(scenarios ...string) bool {
 	for _, s := range scenarios {
@@ -33,26 +38,26 @@ func (c *child) wantsAny(scenarios ...string) bool {
 
 func runChild(args []string) error {
 	flags := flag.NewFlagSet("child", flag.ContinueOnError)
-	sideName := flags.String("side", "", "ours or etcd")
+	sideName := flags.String("side", "", "ours or a peer")
 	group := flags.String("group", "", "which scenarios")
 	dir := flags.String("dir", "", "empty directory for the data")
 	only := flags.String("only", "", "scenarios to measure, a regular expression")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	chosen, ok := groups[*group]
-	if !ok {
-		return fmt.Errorf("unknown group %q", *group)
+	chosen, err := findGroup(*group)
+	if err != nil {
+		return err
+	}
+	open, err := chosen.opener(*sideName)
+	if err != nil {
+		return err
 	}
 	pattern, err := regexp.Compile(*only)
 	if err != nil {
 		return err
 	}
-	c := &child{dir: *dir, only: pattern, out: json.NewEncoder(os.Stdout)}
-	open, ok := chosen.open[*sideName]
-	if !ok {
-		return fmt.Errorf("unknown side %q", *sideName)
-	}
+	c := &child{dir: *dir, only: pattern, out: json.NewEncoder(os.Stdout), scenarios: chosen.scenarios, prefix: chosen.prefix}
 	if c.side, err = open(*dir); err != nil {
 		return err
 	}

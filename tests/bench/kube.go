@@ -76,9 +76,8 @@ func openKubeStock(dir string) (*side, error) {
 	if err != nil {
 		return nil, errors.Join(err, etcd.Kill())
 	}
-	s.processes = append(s.processes, etcd.Pid())
-	inner := s.close
-	s.close = func() error { return errors.Join(inner(), etcd.Kill()) }
+	s.servers = append(s.servers, etcd.Pid())
+	s.before(etcd.Kill)
 	return s, nil
 }
 
@@ -103,7 +102,7 @@ func openKube(server apiserver.Server) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &side{kube: k, processes: processes{process.Pid()}}
+	s := &side{kube: k, servers: processes{process.Pid()}}
 	s.close = func() error {
 		ctx, cancel := context.WithTimeout(background, time.Minute)
 		defer cancel()
@@ -175,6 +174,6 @@ func (k *kube) creates(set string, n int) func(i int) error {
 }
 
 func (c *child) runKubeCreate() error {
-	const n = 10000
+	n := scaled(10000)
 	return c.measure("kube-create", 64, n, c.kube.creates("created", n))
 }

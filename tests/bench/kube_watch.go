@@ -23,7 +23,8 @@ func (c *child) runKubeWatch() error {
 	if err != nil {
 		return err
 	}
-	d := newDelivery(kubeWatchWrites)
+	n := scaled(kubeWatchWrites)
+	d := newDelivery(n)
 	for range watchers {
 		client := newHTTPClient()
 		body, err := c.kube.watch(client, rv)
@@ -32,7 +33,7 @@ func (c *child) runKubeWatch() error {
 		}
 		d.watch(func(got []int64) error { return c.kube.follow(client, body, rv, d, got) })
 	}
-	create := c.kube.creates("watched", kubeWatchWrites)
+	create := c.kube.creates("watched", n)
 	return c.accountDelivery("kube-watch", d, 16, kubeWatchRate, create)
 }
 

@@ -1,23 +1,24 @@
-// Program bench measures this storage beside upstream's etcd3 store with a real
-// etcd, in the same run and on the same disk. Every side of every group runs in a
-// child process of its own; the order of the sides alternates.
+// Program bench measures this storage beside its peers (upstream's etcd3 store with a
+// real etcd or with kine, raw statements) in the same run and on the same disk. Every
+// side of every group runs in a child process of its own; each side is first in turn.
 //
 // BENCH_RUNS (5) is the number of runs, BENCH_ONLY a regular expression of
-// scenarios, BENCH_DIR where the data goes, BENCH_OUT the file of results;
-// BENCH_PROFILE is a directory for profiles of Go; run.sh builds what it needs and sets the rest.
+// scenarios, BENCH_DIR where the data goes, BENCH_OUT the file of results, in which
+// rows that were not measured stay; BENCH_SCALE divides the numbers of calls, to see
+// that it works: such numbers are no results. BENCH_PROFILE is a directory for profiles
+// of Go; run.sh builds what it needs and sets the rest.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -29,6 +30,9 @@ func main() {
 }
 
 func run(args []string) error {
+	if err := setScale(setting("BENCH_SCALE", "1")); err != nil {
+		return err
+	}
 	if len(args) > 0 && args[0] == "child" {
 		return runChild(args[1:])
 	}
@@ -36,21 +40,24 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
+	if len(args) == 1 && args[0] == "scenarios" {
+		b.list()
+		return nil
+	}
 	if len(args) == 2 && args[0] == "wants" { // run.sh asks what to build
 		return b.wants(args[1])
 	}
+	var failures []error
 	for i := range b.runs {
-		if err := b.once(i); err != nil {
-			return err
-		}
+		failures = append(failures, b.once(i)...)
 	}
 	rows := evaluate(b.samples)
 	print(os.Stdout, rows)
-	return save(b.out, rows)
+	if scale == 1 || os.Getenv("BENCH_OUT") != "" {
+		failures = append(failures, save(b.out, rows))
+	}
+	return errors.Join(failures...)
 }
-
-// sides in the order of the table.
-var sides = []string{"ours", "etcd"}
 
 // samples by scenario and side, one a run.
 type samples map[string]map[string][]Sample
@@ -71,6 +78,20 @@ func setting(name, otherwise string) string {
 	return otherwise
 }
 
+// scale divides the numbers of calls.
+var scale = 1
+
+func setScale(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return fmt.Errorf("BENCH_SCALE=%q is not a number to divide by", text)
+	}
+	scale = n
+	return nil
+}
+
+func scaled(n int) int { return max(1, n/scale) }
+
 func newBench() (*bench, error) {
 	b := &bench{only: os.Getenv("BENCH_ONLY"), samples: samples{}, out: setting("BENCH_OUT", "last.json")}
 	var err error
@@ -86,33 +107,43 @@ func newBench() (*bench, error) {
 	return b, os.MkdirAll(b.dir, 0o755)
 }
 
-// wants fails when no scenario of the groups with this prefix will be measured.
-func (b *bench) wants(prefix string) error {
-	for _, group := range groupOrder {
-		if strings.HasPrefix(group, prefix) && slices.ContainsFunc(scenariosOf(group), b.pattern.MatchString) {
-			return nil
-		}
-	}
-	return fmt.Errorf("BENCH_ONLY leaves %s out", prefix)
-}
-
-func (b *bench) once(run int) error {
-	for n, group := range groupOrder {
-		if !slices.ContainsFunc(scenariosOf(group), b.pattern.MatchString) {
-			continue
-		}
-		order := slices.Clone(sides)
-		if (run+n)%2 == 1 {
-			slices.Reverse(order)
-		}
-		for _, side := range order {
-			fmt.Fprintf(os.Stderr, "run %d of %d: %s, %s\n", run+1, b.runs, group, side)
-			if err := b.child(side, group); err != nil {
-				return fmt.Errorf("%s of %s: %w", group, side, err)
+// list prints what can be measured, as BENCH_ONLY sees it.
+func (b *bench) list() {
+	for _, g := range groups {
+		for _, scenario := range g.scenarios {
+			if b.pattern.MatchString(g.prefix + scenario) {
+				fmt.Printf("%s\t%s\n", g.name, g.prefix+scenario)
 			}
 		}
 	}
-	return nil
+}
+
+// wants fails when nothing will be measured of the groups with this prefix or side.
+func (b *bench) wants(what string) error {
+	for _, g := range groups {
+		if g.needs(what) && g.wanted(b.pattern.MatchString) {
+			return nil
+		}
+	}
+	return fmt.Errorf("BENCH_ONLY leaves %s out", what)
+}
+
+// once returns what failed: a side that does not work takes no row but its own away.
+func (b *bench) once(run int) (failures []error) {
+	for n, group := range groups {
+		if !group.wanted(b.pattern.MatchString) {
+			continue
+		}
+		for _, p := range group.order(run + n) {
+			fmt.Fprintf(os.Stderr, "run %d of %d: %s, %s\n", run+1, b.runs, group.name, p.side)
+			if err := b.child(p.side, group.name); err != nil {
+				err = fmt.Errorf("run %d, %s of %s: %w", run+1, group.name, p.side, err)
+				fmt.Fprintln(os.Stderr, "bench:", err)
+				failures = append(failures, err)
+			}
+		}
+	}
+	return failures
 }
 
 // child runs one group on one side in an empty directory.
@@ -122,6 +153,9 @@ func (b *bench) child(side, group string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // for the accounts of servers
+		return err
+	}
 	executable, err := os.Executable()
 	if err != nil {
 		return err

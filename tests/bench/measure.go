@@ -8,13 +8,19 @@ import (
 	"time"
 )
 
+// Cost of processes.
+type Cost struct {
+	CPU  time.Duration
+	Peak int64 // bytes
+}
+
 // Sample is what one child measured of one scenario.
 type Sample struct {
 	Scenario string
 	Ops      int
 	Wall     time.Duration
-	CPU      time.Duration // of all processes of this side
-	Peak     int64         // bytes, of all processes of this side
+	Cost                   // of all processes of this side
+	Server   Cost          // of those that are servers
 	P50, P99 time.Duration // of one call, or of what the scenario says
 	Rate     float64       // calls a second
 	Resumed  int64         // watches that the server ended
@@ -71,25 +77,26 @@ func (c *child) measure(scenario string, callers, n int, call func(i int) error)
 // account measures the processes of the side around run, which does n calls and
 // returns their sorted durations. It may set the rate itself.
 func (c *child) account(scenario string, n int, run func(*Sample) ([]time.Duration, error)) error {
-	if err := c.processes.resetPeak(); err != nil {
+	if err := c.resetPeak(); err != nil {
 		return err
 	}
-	before, err := c.processes.usage()
+	before, serverBefore, err := c.usage()
 	if err != nil {
 		return err
 	}
 	begin := time.Now()
-	sample := Sample{Scenario: scenario, Ops: n}
+	sample := Sample{Scenario: c.prefix + scenario, Ops: n}
 	durations, err := run(&sample)
 	if err != nil {
 		return fmt.Errorf("%s: %w", scenario, err)
 	}
 	sample.Wall = time.Since(begin)
-	after, err := c.processes.usage()
+	after, server, err := c.usage()
 	if err != nil {
 		return err
 	}
-	sample.CPU, sample.Peak = after.CPU-before.CPU, after.Peak
+	sample.Server = Cost{server.CPU - serverBefore.CPU, server.Peak}
+	sample.Cost = Cost{after.CPU - before.CPU + sample.Server.CPU, after.Peak + server.Peak}
 	sample.P50, sample.P99 = percentile(durations, .5), percentile(durations, .99)
 	if sample.Rate == 0 {
 		sample.Rate = float64(n) / sample.Wall.Seconds()

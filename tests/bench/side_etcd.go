@@ -15,26 +15,40 @@ import (
 	"github.com/libstorage/tests/crash/apiserver"
 )
 
-// openEtcd is upstream's etcd3 store as kube-apiserver makes it.
+// openEtcd is upstream's etcd3 store as kube-apiserver makes it, with an etcd.
 func openEtcd(dir string) (*side, error) {
 	server, err := apiserver.StartEtcd(os.Getenv("BENCH_ETCD"), dir)
 	if err != nil {
 		return nil, err
 	}
+	s, err := etcd3At(server.URL)
+	if err != nil {
+		return nil, errors.Join(err, server.Kill())
+	}
+	s.servers = processes{server.Pid()}
+	s.queries = func() (int64, error) { return etcdQueries(server.URL) }
+	s.before(server.Kill)
+	return s, nil
+}
+
+// etcd3At is upstream's store over whatever speaks etcd's API at the address.
+func etcd3At(url string) (*side, error) {
 	config := storagebackend.NewDefaultConfig(storageRoot, podCodec())
-	config.Transport.ServerList = []string{server.URL}
+	config.Transport.ServerList = []string{url}
 	config.LeaseManagerConfig = etcd3.NewDefaultLeaseManagerConfig()
 	config.Transformer = identity.NewEncryptCheckTransformer()
 	store, destroy, err := factory.Create(*config.ForResource(podResource), newPodObject, newPodList, "/pods")
 	if err != nil {
-		return nil, errors.Join(err, server.Kill())
+		return nil, err
 	}
-	s := &side{store: store, processes: append(self(), server.Pid())}
-	s.close = func() error {
+	s := &side{store: store, clients: self(), close: func() error {
 		destroy()
-		return server.Kill()
+		return nil
+	}}
+	if err := s.waitReady(); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
-	return s, s.waitReady()
+	return s, nil
 }
 
 func (s *side) waitReady() error {
@@ -47,7 +61,7 @@ func (s *side) waitReady() error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("etcd is not ready: %w", err)
+			return fmt.Errorf("the server is not ready: %w", err)
 		}
 	}
 }

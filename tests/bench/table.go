@@ -13,6 +13,10 @@ func rate(s Sample) float64                { return s.Rate }
 func p50(s Sample) float64                 { return milliseconds(s.P50) }
 func p99(s Sample) float64                 { return milliseconds(s.P99) }
 func mib(s Sample) float64                 { return float64(s.Peak) / (1 << 20) }
+func serverCPU(s Sample) float64           { return float64(s.Server.CPU.Microseconds()) / float64(s.Ops) }
+func serverMiB(s Sample) float64           { return float64(s.Server.Peak) / (1 << 20) }
+func clientCPU(s Sample) float64           { return cpu(s) - serverCPU(s) }
+func clientMiB(s Sample) float64           { return mib(s) - serverMiB(s) }
 func cpu(s Sample) float64                 { return float64(s.CPU.Microseconds()) / float64(s.Ops) }
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
@@ -45,11 +49,38 @@ func aboveSync(more float64) target {
 	}
 }
 
+// within: at most this much more than the peer.
+func within(more float64) target {
+	return func(ours, peer float64, _ samples) (string, bool) {
+		return fmt.Sprintf("<= %s + %g ms", short(peer), more), ours <= peer+more
+	}
+}
+
 // info rows promise nothing.
 func info(float64, float64, samples) (string, bool) { return "", true }
 
-// spec is one row of the table.
+// spec is one row of the table, and with whom it compares us.
 type spec struct {
+	line
+	peer     string // the side
+	peerName string
+}
+
+// beside gives lines their peer.
+func beside(peer, name string, lines ...line) []spec {
+	specs := make([]spec, len(lines))
+	for i, l := range lines {
+		specs[i] = spec{l, peer, name}
+	}
+	return specs
+}
+
+const stockEtcd = "etcd3 storage, etcd"
+
+var table = slices.Concat(beside("etcd", stockEtcd, sqliteLines...), serverTable())
+
+// line is what a row measures.
+type line struct {
 	scenario string
 	name     string
 	callers  int
@@ -58,7 +89,7 @@ type spec struct {
 	target   target
 }
 
-var table = []spec{
+var sqliteLines = []line{
 	{"append", "append 4 KiB + fdatasync", 1, "ms p50", p50, info},
 	{"create-64", "create", 64, "/s", rate, atLeast(4)},
 	{"create-1", "create", 1, "ms p50", p50, aboveSync(.15)},
@@ -98,24 +129,6 @@ func holds(asked float64) target {
 	return func(ours, _ float64, _ samples) (string, bool) {
 		return fmt.Sprintf(">= %g/s held", asked), ours >= .99*asked
 	}
-}
-
-// groupOrder of a run, and what each group measures.
-var groupOrder = []string{"calls", "lists", "memory", "watch", "kube-create", "kube-watch"}
-
-func scenariosOf(group string) []string {
-	switch group {
-	case "lists":
-		return []string{"list-10k", "count-50k", "list-50k-pages"}
-	case "memory":
-		return []string{"memory-50k"}
-	case "watch":
-		return []string{"watch-50"}
-	case "kube-create", "kube-watch":
-		return []string{group}
-	}
-	return []string{"append", "create-1", "create-16", "create-64", "get-1", "get-16", "get-64", "update-1", "update-16",
-		"update-64", "update-cached-64", "update-hot-16", "delete-1", "delete-16", "delete-64"}
 }
 
 // median of what the runs gave.

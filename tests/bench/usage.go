@@ -3,31 +3,23 @@ package main
 import (
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
 
-// usage of the measured processes: this one and, beside it, a server's.
-type usage struct {
-	CPU  time.Duration
-	Peak int64 // bytes resident at most since resetPeak
-}
-
 // processes that a measurement sums.
 type processes []int
 
-func (p processes) usage() (usage, error) {
-	var sum usage
+func (p processes) usage() (Cost, error) {
+	var sum Cost
 	for _, pid := range p {
 		cpu, err := cpuTime(pid)
 		if err != nil {
-			return usage{}, err
+			return Cost{}, err
 		}
 		peak, err := peakRSS(pid)
 		if err != nil {
-			return usage{}, err
+			return Cost{}, err
 		}
 		sum.CPU += cpu
 		sum.Peak += peak
@@ -58,14 +50,8 @@ func cpuTime(pid int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The fields after the name, which may hold spaces: utime and stime are 14 and 15.
-	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
-	user, err := strconv.ParseInt(fields[11], 10, 64)
-	if err != nil {
-		return 0, err
-	}
-	system, err := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * clockTick, err
+	of, err := parseStat(string(data))
+	return of.own, err
 }
 
 func peakRSS(pid int) (int64, error) {
@@ -73,11 +59,5 @@ func peakRSS(pid int) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, line := range strings.Split(string(data), "\n") {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kb << 10, err
-		}
-	}
-	return 0, fmt.Errorf("process %d has no VmHWM", pid)
+	return kilobytes(string(data), "VmHWM:")
 }

@@ -58,7 +58,8 @@ func (c *child) runWatch() error {
 	if err != nil {
 		return err
 	}
-	d := newDelivery(watchedWrites)
+	n := scaled(watchedWrites)
+	d := newDelivery(n)
 	for range watchers {
 		w, err := c.store.Watch(ctx, "/pods", optionsFrom(rv))
 		if err != nil {
@@ -66,17 +67,20 @@ func (c *child) runWatch() error {
 		}
 		d.watch(func(got []int64) error { return c.follow(ctx, w, rv, d, got) })
 	}
-	return c.accountDelivery("watch-50", d, 64, watchedRate, c.creates("watched", watchedWrites))
+	return c.accountDelivery("watch-50", d, 64, watchedRate, c.creates("watched", n))
 }
 
 // accountDelivery reports the rate that the writes reached, and how long after
-// their acknowledgement the watchers had them.
+// their acknowledgement the watchers had them. A rate of 0 is as fast as it goes; the
+// time is then that from the last acknowledgement to the last event.
 func (c *child) accountDelivery(scenario string, d *delivery, callers, rate int, create func(i int) error) error {
 	n := len(d.acked)
 	return c.account(scenario, n, func(sample *Sample) ([]time.Duration, error) {
 		start := time.Now()
 		if _, err := loop(callers, n, func(i int) error {
-			time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(rate))))
+			if rate > 0 {
+				time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(rate))))
+			}
 			err := create(i)
 			d.acked[i] = int64(time.Since(d.begin))
 			return err
@@ -90,8 +94,11 @@ func (c *child) accountDelivery(scenario string, d *delivery, callers, rate int,
 		case err := <-d.failures:
 			return nil, err
 		default:
-			return d.latencies(), nil
 		}
+		if rate == 0 {
+			return []time.Duration{d.lag()}, nil
+		}
+		return d.latencies(), nil
 	})
 }
 
@@ -138,4 +145,13 @@ func (d *delivery) latencies() []time.Duration {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// lag of the last event behind the last acknowledgement; an event may also come first.
+func (d *delivery) lag() time.Duration {
+	var last int64
+	for _, got := range d.got {
+		last = max(last, slices.Max(got))
+	}
+	return max(0, time.Duration(last-slices.Max(d.acked)))
 }
