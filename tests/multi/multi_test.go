@@ -33,10 +33,12 @@ var topologies = []struct {
 	build   func(t *testing.T) stack
 }{
 	{"sqlite", 1, true, sqliteFiles},
-	{"postgres", 1, true, func(t *testing.T) stack { return oneServer(t, testserver.StartPostgres(t)) }},
+	{"postgres", 1, false, func(t *testing.T) stack { return oneServer(t, testserver.StartPostgres(t)) }},
 	{"mariadb", 1, false, func(t *testing.T) stack { return oneServer(t, testserver.StartMariaDB(t)) }},
 	{"etcd", 1, false, func(t *testing.T) stack { return oneServer(t, testserver.StartEtcd(t)) }},
 	{"mixed", 1, true, mixed},
+	{"postgres-3", 3, false, func(t *testing.T) stack { return oneServer(t, testserver.StartPostgres(t)) }},
+	{"postgres-spread-3", 3, true, postgresSpread},
 }
 
 // oneServer keeps objects and metadata in two databases of a server.
@@ -70,6 +72,19 @@ func sqliteFiles(t *testing.T) stack {
 	return stack{data: t.TempDir(), args: []string{
 		"-default=sqlite://./default.db", "-metadata=sqlite://./meta.db", spread(t, "sqlite://./a.db", "sqlite://./b.db"),
 	}}
+}
+
+// postgresSpread is three databases on two PostgreSQL servers, each of which may fail.
+func postgresSpread(t *testing.T) stack {
+	one := behindProxy(t, testserver.StartPostgres(t))
+	two := behindProxy(t, testserver.StartPostgres(t))
+	return stack{
+		databases: []*database{one, two}, data: t.TempDir(),
+		args: []string{
+			"-default=" + one.endpoint(t, "objects"), "-metadata=" + one.endpoint(t, "meta"),
+			spread(t, two.endpoint(t, "a"), two.endpoint(t, "b")),
+		},
+	}
 }
 
 // mixed is PostgreSQL, with the metadata, MariaDB and etcd.
