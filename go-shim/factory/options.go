@@ -20,6 +20,8 @@ type Options struct {
 	MetadataStore    string
 	SlowSQLThreshold time.Duration
 	Restored         bool
+
+	servers []string // --etcd-servers as written
 }
 
 // The environment variables that HariKube's users set, and our own two.
@@ -43,7 +45,8 @@ func addFlags(fs *pflag.FlagSet, c *storagebackend.Config) {
 	}
 	fs.StringVar(&o.TopologyConfig, "topology-config", o.TopologyConfig,
 		"The file that says which database holds which objects (--storage-backend=libstorage). Wins over "+envTopology+".")
-	fs.StringVar(&o.MetadataStore, "metadata-store", o.MetadataStore,
+	hidePasswords(fs, o)
+	fs.Var(endpointValue{&o.MetadataStore}, "metadata-store",
 		"The endpoint of the metadata store (--storage-backend=libstorage). Default: a SQLite file beside the default database. Wins over "+envMetadata+".")
 	fs.DurationVar(&o.SlowSQLThreshold, "slow-sql-threshold", o.SlowSQLThreshold,
 		"Log database calls that take longer (--storage-backend=libstorage). 0 logs none.")
@@ -69,7 +72,7 @@ func settingsOf(c *storagebackend.Config) (settings, error) {
 	s := settings{
 		topology: firstOf(o.TopologyConfig, os.Getenv(envTopology)),
 		metadata: firstOf(o.MetadataStore, os.Getenv(envMetadata)),
-		endpoint: endpointOf(c.Transport.ServerList),
+		endpoint: endpointOf(serversOf(o, c.Transport.ServerList)),
 		history:  defaultHistory, slowSQL: o.SlowSQLThreshold, restored: o.Restored,
 	}
 	if text := os.Getenv(envHistory); text != "" {

@@ -129,20 +129,3 @@ func TestValidate(t *testing.T) {
 		})
 	}
 }
-
-func TestRedact(t *testing.T) {
-	for endpoint, want := range map[string]string{
-		"":                                  "",
-		"sqlite://./a.db?_busy_timeout=1":   "sqlite://./a.db?_busy_timeout=1",
-		"http://a:2379,http://b:2379":       "http://a:2379,http://b:2379",
-		"postgres://u:p@h:5432/d":           "postgres://u:***@h:5432/d",
-		"postgres://u@h:5432/d":             "postgres://u@h:5432/d",
-		"multi://mysql://u:p@w@tcp(h:1)/d?": "multi://mysql://u:***@tcp(h:1)/d?",
-		"mysql://u:@tcp(h:1)/d":             "mysql://u:@tcp(h:1)/d",
-		"https://u:p:q@h":                   "https://u:***@h",
-	} {
-		if got := redact(endpoint); got != want {
-			t.Errorf("%q became %q, want %q", endpoint, got, want)
-		}
-	}
-}

@@ -2,7 +2,6 @@ package factory
 
 import (
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 
@@ -86,40 +85,4 @@ func warn(c storagebackend.Config, s settings) {
 	if s.restored {
 		klog.Warning("The databases are declared to come from a backup: resource versions start anew. Take --storage-restored or " + envRestored + " away before the next start")
 	}
-}
-
-// hasPassword finds user:password@ in an endpoint of any kind.
-func hasPassword(endpoint string) bool {
-	_, _, ok := password(endpoint)
-	return ok
-}
-
-// redact hides it.
-func redact(endpoint string) string {
-	if from, to, ok := password(endpoint); ok {
-		return endpoint[:from] + "***" + endpoint[to:]
-	}
-	return endpoint
-}
-
-// password says where the password stands. MySQL's endpoints are no URLs, so
-// the text is looked at: scheme://user:password@…, the last @ before the host.
-func password(endpoint string) (from, to int, ok bool) {
-	text := strings.TrimPrefix(endpoint, multi)
-	skipped := len(endpoint) - len(text)
-	_, rest, found := strings.Cut(text, "://")
-	if !found {
-		return 0, 0, false
-	}
-	skipped += len(text) - len(rest)
-	authority, _, _ := strings.Cut(rest, "?")
-	at := strings.LastIndex(authority, "@")
-	colon := strings.Index(authority, ":")
-	if at < 0 || colon < 0 || colon > at {
-		return 0, 0, false
-	}
-	if _, err := url.PathUnescape(authority[colon+1 : at]); err != nil || at == colon+1 {
-		return 0, 0, false
-	}
-	return skipped + colon + 1, skipped + at, true
 }
