@@ -96,8 +96,8 @@ TEST_F(EngineSharedStart, WhoSharesWithNobodyIsRefusedAndRefuses) {
     EXPECT_EQ(CodeOf(status), Code::kBusy) << status;
     EXPECT_THAT(std::string(status.message()),
                 AllOf(HasSubstr("used by another process: pid "),
-                      HasSubstr("only when all of its databases and the metadata store are on "
-                                "PostgreSQL"),
+                      HasSubstr("only when its metadata store is on PostgreSQL and none of its "
+                                "databases is a file"),
                       HasSubstr("rule \"a\" is sqlite")));
   }
   auto engine = Engine::Open(alone);

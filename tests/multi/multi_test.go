@@ -36,7 +36,8 @@ var topologies = []struct {
 	{"postgres", 1, false, func(t *testing.T) stack { return oneServer(t, testserver.StartPostgres(t)) }},
 	{"mariadb", 1, false, func(t *testing.T) stack { return oneServer(t, testserver.StartMariaDB(t)) }},
 	{"etcd", 1, false, func(t *testing.T) stack { return oneServer(t, testserver.StartEtcd(t)) }},
-	{"mixed", 1, true, mixed},
+	{"mixed", 1, false, mixed},
+	{"mixed-3", 3, true, mixed},
 	{"postgres-3", 3, false, func(t *testing.T) stack { return oneServer(t, testserver.StartPostgres(t)) }},
 	{"postgres-spread-3", 3, true, postgresSpread},
 }

@@ -73,7 +73,12 @@ EtcdOptions ToEtcd(const std::string& name, const Endpoint& endpoint, const Rule
 
 }  // namespace
 
-bool CanBeShared(EndpointKind kind) { return kind == EndpointKind::kPostgres; }
+bool CanBeShared(EndpointKind kind) {
+  return kind == EndpointKind::kPostgres || kind == EndpointKind::kMysql ||
+         kind == EndpointKind::kEtcd;
+}
+
+bool CanShareMetadata(EndpointKind kind) { return kind == EndpointKind::kPostgres; }
 
 const char* EndpointKindName(EndpointKind kind) {
   switch (kind) {

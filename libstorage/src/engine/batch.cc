@@ -20,6 +20,9 @@ int64_t RandomToken() {
 // A thousand years: what is added to a clock must not overflow.
 constexpr int64_t kMaxTtlMs = int64_t{1000} * 366 * 24 * 3600 * 1000;
 
+// How long a batch is tried again when other servers are faster: callers wait 3 s.
+constexpr absl::Duration kTryAgain = absl::Milliseconds(2000);
+
 bool Grows(const WriteOp& op) { return op.verb == WriteOp::Verb::kPut; }
 
 }  // namespace
@@ -38,7 +41,7 @@ void BatchWriter::Execute(Ops ops) {
   }
   if (batch.ops.empty()) return;
   const absl::Time begin = absl::Now();
-  if (absl::Status status = Try(&batch); !status.ok()) {
+  if (absl::Status status = TryWithOthers(&batch); !status.ok()) {
     batch.txn.reset();
     lane_->stats_.failures += static_cast<int64_t>(batch.ops.size());
     AfterError(std::move(batch.ops), status);
@@ -55,6 +58,29 @@ absl::Status BatchWriter::Settle() {
   if (void_to_ > 0) return Fence();
   absl::StatusOr<std::unique_ptr<LaneTxn>> txn = lane_->env_.backend->BeginLane();
   return txn.ok() ? CheckLane((*txn)->lane()) : txn.status();
+}
+
+// Databases without a lock of the lane (etcd) say so at the commit, others when the lock
+// was not free in time. The numbers are dead, and need no void of their own when a later
+// batch of this lane is committed above them.
+absl::Status BatchWriter::TryWithOthers(Batch* batch) {
+  const bool others = lane_->env_.follower != nullptr;
+  const SteadyTime until = SteadyAfter(kTryAgain);
+  for (int64_t dead = 0;;) {
+    absl::Status status = Try(batch);
+    const bool late = SteadyAfter(absl::ZeroDuration()) >= until;
+    if (CodeOf(status) != Code::kBusy || !others || late) {
+      const bool committed = status.ok() && !batch->survivors.empty();
+      if (dead == 0 || committed) return status;
+      void_to_ = std::max(void_to_, dead);
+      Fence().IgnoreError();
+      return status;
+    }
+    dead = std::max(dead, std::exchange(void_to_, 0));
+    Batch fresh;
+    fresh.ops = std::move(batch->ops);
+    *batch = std::move(fresh);
+  }
 }
 
 absl::Status BatchWriter::Try(Batch* batch) {
@@ -156,6 +182,8 @@ absl::Status BatchWriter::CommitAndResolve(Batch* batch) {
   // Fence first: only then does the absence of the token prove anything
   // (counterexample 9).
   const bool unknown = ClassOf(CodeOf(status)) == CodeClass::kMaybeCommitted;
+  const bool another_was_faster = CodeOf(status) == Code::kBusy;
+  if (another_was_faster && lane_->env_.follower != nullptr) return status;
   if (absl::Status fence = Fence(); !fence.ok()) {
     if (!unknown) return status;
     return MakeStatus(Code::kOutcomeUnknown,

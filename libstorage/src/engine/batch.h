@@ -44,6 +44,8 @@ class BatchWriter {
   };
 
   absl::Status Try(Batch* batch);
+  // Try, again where another server was faster: nothing was committed then.
+  absl::Status TryWithOthers(Batch* batch);
   absl::Status Open(Batch* batch);
   // Is the lane, as locked, still ours and as new as what we acknowledged?
   absl::Status CheckLane(const Lane& row) const;

@@ -40,13 +40,13 @@ absl::Status EngineImpl::OpenMetadataStore() {
   }
   const absl::Status& status = metadata.status();
   if (CodeOf(status) != Code::kBusy || several_) return AtMetadata(status);
-  return AtMetadata(
-      MakeStatus(Code::kBusy,
-                 absl::StrCat(status.message(),
-                              ". Several servers may share a topology only when all of its "
-                              "databases and the metadata store are on PostgreSQL: ",
-                              unshareable_),
-                 "metadata", DriverCodeOf(status)));
+  return AtMetadata(MakeStatus(
+      Code::kBusy,
+      absl::StrCat(status.message(),
+                   ". Several servers may share a topology only when its metadata store is on "
+                   "PostgreSQL and none of its databases is a file: ",
+                   unshareable_),
+      "metadata", DriverCodeOf(status)));
 }
 
 absl::StatusOr<bool> EngineImpl::Join(StartFacts* facts) {

@@ -7,6 +7,7 @@
 #include "src/backend/checks.h"
 #include "src/backend/etcd/keys.h"
 #include "src/backend/etcd/snapshot.h"
+#include "src/backend/polled_head.h"
 
 namespace storage::etcd {
 namespace {
@@ -124,6 +125,14 @@ absl::Status EtcdBackend::Get(std::string_view key, const RowSink& sink) {
 }
 
 absl::Status EtcdBackend::Ping() { return store_.ReadLane(0).status(); }
+
+std::unique_ptr<HeadWatch> EtcdBackend::WatchHead() {
+  return std::make_unique<PolledHead>([this]() -> absl::StatusOr<int64_t> {
+    absl::StatusOr<LaneState> state = store_.ReadLane(0);
+    if (!state.ok()) return state.status();
+    return state->head.lane.head;
+  });
+}
 
 }  // namespace storage::etcd
 

@@ -31,6 +31,7 @@ class EtcdBackend : public Backend {
   absl::StatusOr<bool> Maintain(bool idle) override;
   absl::StatusOr<BackendStats> Stats() override;
   absl::Status Ping() override;
+  std::unique_ptr<HeadWatch> WatchHead() override;
 
  private:
   absl::Status TakeLane();

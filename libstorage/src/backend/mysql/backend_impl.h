@@ -29,10 +29,12 @@ class MysqlBackend : public Backend {
   absl::StatusOr<bool> Maintain(bool idle) override;
   absl::StatusOr<BackendStats> Stats() override;
   absl::Status Ping() override;
+  std::unique_ptr<HeadWatch> WatchHead() override;
 
   int read_connections_for_test() { return readers_.open_for_test(); }
 
  private:
+  absl::StatusOr<int64_t> ReadHead();
   MysqlBackend(const MysqlOptions& options, const Settings& settings)
       : connector_(options, settings), session_(&connector_), readers_(&connector_) {}
   absl::Status Prepare();

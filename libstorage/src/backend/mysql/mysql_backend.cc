@@ -9,6 +9,7 @@
 #include "src/backend/mysql/lane_txn.h"
 #include "src/backend/mysql/schema.h"
 #include "src/backend/mysql/snapshot.h"
+#include "src/backend/polled_head.h"
 
 namespace storage {
 namespace mysql {
@@ -106,12 +107,19 @@ absl::StatusOr<BackendStats> MysqlBackend::Stats() {
   return stats;
 }
 
-absl::Status MysqlBackend::Ping() {
+absl::StatusOr<int64_t> MysqlBackend::ReadHead() {
   auto reader = readers_.Acquire();
   if (!reader.ok()) return reader.status();
-  return (*reader)
-      ->Select("asking for the lane", "SELECT head FROM stg_lane WHERE id = 1")
-      .status();
+  auto rows = (*reader)->Select("asking for the lane", "SELECT head FROM stg_lane WHERE id = 1");
+  if (!rows.ok()) return rows.status();
+  if (rows->Next()) return rows->Int(0);
+  return MakeStatus(Code::kCorrupt, "there is no lane row; restore a backup", name());
+}
+
+absl::Status MysqlBackend::Ping() { return ReadHead().status(); }
+
+std::unique_ptr<HeadWatch> MysqlBackend::WatchHead() {
+  return std::make_unique<PolledHead>([this] { return ReadHead(); });
 }
 
 }  // namespace mysql

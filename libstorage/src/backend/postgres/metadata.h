@@ -78,6 +78,9 @@ class PostgresMetadata : public MetadataStore, public SharedMetadata {
   absl::StatusOr<int64_t> Read(const Statement& statement, const Params& params)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void QueueMarks(const Marks& marks) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Once a second: a session that was lost without a call of ours takes its claim again,
+  // before a server that starts finds nobody.
+  void KeepClaim();
   // By the second connection: reads wait for no take.
   absl::StatusOr<Result> ReadApart(const Statement& statement) ABSL_LOCKS_EXCLUDED(read_mutex_);
 
@@ -96,6 +99,7 @@ class PostgresMetadata : public MetadataStore, public SharedMetadata {
   Mutex read_mutex_;
   Dialer read_dialer_;
   std::unique_ptr<Connection> reader_ ABSL_GUARDED_BY(read_mutex_);
+  SteadyTime claim_seen_ ABSL_GUARDED_BY(mutex_){};
 };
 
 }  // namespace storage::postgres

@@ -29,6 +29,8 @@ constexpr Statement kSwap = {
     "WITH hit AS (UPDATE libstorage_meta.state SET topo = $4 WHERE id = 1 AND m_id = $1 "
     "AND epoch = $2 AND topo = $3 RETURNING epoch) SELECT count(*) FROM hit"};
 
+constexpr absl::Duration kKeepEvery = absl::Seconds(1);
+
 }  // namespace
 
 absl::StatusOr<bool> PostgresMetadata::BecomeOnly(int64_t wait_ms) {
@@ -106,7 +108,18 @@ absl::StatusOr<Result> PostgresMetadata::ReadApart(const Statement& statement) {
   }
 }
 
+void PostgresMetadata::KeepClaim() {
+  MutexLock lock(&mutex_);
+  const SteadyTime now = SteadyAfter(absl::ZeroDuration());
+  if (stage_ != Stage::kRunning || now < claim_seen_ + absl::ToChronoNanoseconds(kKeepEvery)) {
+    return;
+  }
+  claim_seen_ = now;
+  Connect().IgnoreError();  // said by the next write
+}
+
 absl::StatusOr<Numbers> PostgresMetadata::ReadNumbers() {
+  KeepClaim();
   const auto rows = ReadApart(kNumbers);
   if (!rows.ok()) return rows.status();
   if (rows->Bytes(0, 2) != found_.m_id) {
