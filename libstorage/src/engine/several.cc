@@ -24,13 +24,15 @@ absl::Status Late(const std::string& backend) {
 }  // namespace
 
 absl::Status EngineImpl::OpenMetadataStore() {
-  const auto look = [&](const std::string& what, const Endpoint& endpoint) {
-    if (!CanBeShared(endpoint.kind) && unshareable_.empty()) {
+  const auto look = [&](const std::string& what, bool can, const Endpoint& endpoint) {
+    if (!can && unshareable_.empty()) {
       unshareable_ = absl::StrCat(what, " is ", EndpointKindName(endpoint.kind));
     }
   };
-  look("the metadata store", metadata_endpoint_);
-  for (const Part& part : parts_) look(PlaceOf(part), part.endpoint);
+  look("the metadata store", CanShareMetadata(metadata_endpoint_.kind), metadata_endpoint_);
+  for (const Part& part : parts_) {
+    look(PlaceOf(part), CanBeShared(part.endpoint.kind), part.endpoint);
+  }
   several_ = unshareable_.empty();
   absl::StatusOr<std::unique_ptr<MetadataStore>> metadata =
       OpenMetadata(metadata_endpoint_, several_, options_);
