@@ -12,7 +12,7 @@ readonly run_packages=(
   libgtest-dev libgmock-dev # CMake looks for them whatever is built
 )
 readonly test_packages=(
-  clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev fuse3 libbenchmark-dev libfuse3-dev mariadb-server postgresql-15 shellcheck sqlite3
+  clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev fuse3 libbenchmark-dev libfuse3-dev lld-14 mariadb-server postgresql-15 shellcheck sqlite3
 )
 
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }

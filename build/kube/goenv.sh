@@ -4,8 +4,13 @@
 
 # go_env OUT: exports what every go command in OUT needs. One cgo setting for all
 # binaries, so that they share compiled packages; only packages that name
-# libstorage by pkg-config see its flags.
+# libstorage by pkg-config see its flags. Go's cache looks at neither what pkg-config
+# says nor the header, and -trimpath makes checkouts look alike: a macro tells them
+# apart, or the binding of another checkout, with that one's directories, is taken.
 go_env() {
+  local library
+  library=$({ printf '%s\n' "$1"; cat "${LIBSTORAGE_INCLUDE:-$root/libstorage/include}"/*.h; } | sha256sum | cut -c1-16)
+  export CGO_CPPFLAGS="-DLIBSTORAGE_BUILD_KEY=0x$library${CGO_CPPFLAGS:+ $CGO_CPPFLAGS}"
   export GOFLAGS='-mod=mod -trimpath' GOWORK=off CGO_ENABLED=1
   export PKG_CONFIG_PATH=$1/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
   export LD_LIBRARY_PATH=$1/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}

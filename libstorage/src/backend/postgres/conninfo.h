@@ -11,11 +11,12 @@
 
 namespace storage::postgres {
 
-// Limits on one try, all below the three seconds after which Kubernetes gives up.
-inline constexpr int64_t kConnectMs = 2500;
-inline constexpr int64_t kLockMs = 2000;
-inline constexpr int64_t kStatementMs = 2200;    // less than our patience: the server ends it
-inline constexpr int64_t kPatienceMs = 2500;     // without a byte from the server
+// Limits on one try: with what a busy machine adds, all below the three seconds after which
+// Kubernetes gives up.
+inline constexpr int64_t kConnectMs = 2200;
+inline constexpr int64_t kLockMs = 1800;
+inline constexpr int64_t kStatementMs = 2000;    // less than our patience: the server ends it
+inline constexpr int64_t kPatienceMs = 2200;     // without a byte from the server
 inline constexpr int64_t kScanMs = 30000;        // the same, for reads of many rows
 inline constexpr int64_t kReaderIdleMs = 60000;  // a snapshot that nobody reads
 
