@@ -155,7 +155,7 @@ func TestStartErrors(t *testing.T) {
 		{"no such topology", good, Options{TopologyConfig: dir + "/none.yaml"},
 			dir + "/none.yaml: cannot be read: No such file or directory; name a readable file with --topology-config or TOPOLOGY_CONFIG"},
 		{"default database", "multi://sqlit://x", Options{}, "--etcd-servers: the endpoint has an unknown scheme; did you mean sqlite://?"},
-		{"its option", good + "?_fast=1", Options{}, "--etcd-servers: sqlite option _fast=1 of " + dir + "/default.db: unknown option; remove it"},
+		{"its option", good + "?_fast=1", Options{}, "--etcd-servers: sqlite option _fast of " + dir + "/default.db: unknown option; remove it"},
 		{"metadata store", good, Options{MetadataStore: "sqlit://x"}, "--metadata-store: the endpoint has an unknown scheme; did you mean sqlite://?"},
 		{"metadata in the place of objects", good, Options{MetadataStore: "sqlite://" + dir + "/default.db"},
 			"--etcd-servers: the metadata store has the file " + dir + "/default.db too; give each a file of its own"},

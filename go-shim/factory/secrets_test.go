@@ -113,6 +113,7 @@ func TestNoPasswordInErrors(t *testing.T) {
 		"no host":       {[]string{"--etcd-servers=multi://postgres://u:geh3im"}, "no host:port"},
 		"no address":    {[]string{"--etcd-servers=multi://mysql://u:geh3im@h/d"}, "no address"},
 		"metadata":      {[]string{"--etcd-servers=multi://sqlite://./x.db", "--metadata-store=postgres://u:geh3im@h:x/d"}, "--metadata-store"},
+		"option":        {[]string{"--etcd-servers=multi://sqlite://./x.db?_paswd=geh3im"}, "_paswd"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -1,10 +1,12 @@
 // Opening: endpoints, TLS, users, what is refused and what messages say.
+#include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "src/backend/etcd/rpc.grpc.pb.h"
 #include "tests/contract/etcd_fixture.h"
 
 namespace storage::contract {
@@ -53,6 +55,32 @@ TEST_F(EtcdOpen, WrongEndpointsAreRefused) {
   EXPECT_CODE(status, kUnavailable);
   EXPECT_THAT(std::string(status.message()), HasSubstr("etcd 127.0.0.1:1: "));
   EXPECT_EQ(BackendOf(status), "shirts");
+}
+
+// As etcd 3.3 would answer: it is not to be had.
+class OldEtcd : public etcdserverpb::Maintenance::Service {
+ public:
+  grpc::Status Status(grpc::ServerContext*, const etcdserverpb::StatusRequest*,
+                      etcdserverpb::StatusResponse* response) override {
+    response->set_version("3.3.27");
+    return grpc::Status::OK;
+  }
+};
+
+TEST_F(EtcdOpen, AnOldServerIsRefused) {
+  OldEtcd service;
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  ASSERT_NE(server, nullptr);
+  const EtcdOptions options = Options(absl::StrCat("http://127.0.0.1:", port));
+  const absl::Status status = OpenStatus(options);
+  EXPECT_CODE(status, kInvalid);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("etcd 3.3.27 is too old: 3.4 or newer is needed"));
+  server->Shutdown();
 }
 
 TEST_F(EtcdOpen, AMemberThatIsDownIsPassedOver) {

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <thread>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "src/backend/mysql/mysql_backend.h"
 #include "src/base/mutex.h"
@@ -267,6 +268,30 @@ TEST(MysqlSettingsTest, RelaxedAndStatementBasedServers) {
   EXPECT_FALSE((*OpenMysqlBackend(options))->durable());
   (*server)->Sql("SET GLOBAL binlog_format = STATEMENT");
   EXPECT_REFUSED(OpenMysqlBackend(options).status(), kInvalid, "binlog_format=MIXED or ROW");
+}
+
+TEST(MysqlVersionTest, OldServersAreRefused) {
+  const struct {
+    const char* version;
+    bool refused;
+  } servers[] = {{"10.2.44-MariaDB", true},
+                 {"5.7.44-log", true},
+                 {"5.7.25-TiDB-v7.5.0", false},
+                 {"8.0.36", false}};
+  for (const auto& each : servers) {
+    auto server = MariadbServer::Start({absl::StrCat("--version=", each.version)});
+    ASSERT_TRUE(server.ok()) << server.status();
+    const MysqlOptions options = (*server)->Options((*server)->NewDatabase());
+    if (!each.refused) {
+      EXPECT_OK(OpenMysqlBackend(options).status()) << each.version;
+      continue;
+    }
+    for (const absl::Status& status :
+         {OpenMysqlBackend(options).status(), OpenMysqlMetadata(options).status()}) {
+      EXPECT_REFUSED(status, kInvalid, "which is too old: use MariaDB 10.3, MySQL 8.0, or newer");
+      EXPECT_TRUE(Contains(std::string(status.message()), absl::AsciiStrToLower(each.version)));
+    }
+  }
 }
 
 // --- TLS ---

@@ -1,4 +1,6 @@
 // The Go driver's DSN and its options, one by one; the table of errors.
+#include <fstream>
+
 #include "absl/strings/str_cat.h"
 #include "src/backend/mysql/connection.h"
 #include "src/backend/mysql/errors.h"
@@ -103,13 +105,18 @@ TEST(MysqlOptionsTest, WhatIsRefused) {
 
 TEST(MysqlOptionsTest, BackendTls) {
   MysqlOptions options;
-  options.tls.ca_file = "/ca";
+  const contract::TempDir dir;
+  const auto file = [&](const char* name) {
+    std::ofstream(dir.path() + name) << name;
+    return dir.path() + name;
+  };
+  options.tls.ca_file = file("/ca");
   EXPECT_EQ(ParseOptions(options)->tls, TlsMode::kVerify);
   options.tls.skip_verify = true;
   EXPECT_EQ(ParseOptions(options)->tls, TlsMode::kSkipVerify);
-  options.tls.cert_file = "/cert";
+  options.tls.cert_file = file("/cert");
   EXPECT_FALSE(ParseOptions(options).ok());
-  options.tls.key_file = "/key";
+  options.tls.key_file = file("/key");
   EXPECT_TRUE(ParseOptions(options).ok());
 }
 

@@ -97,6 +97,19 @@ TEST_F(PostgresOpen, TlsSettings) {
   ExpectRefused(options, Code::kUnavailable, "SSL");
 }
 
+// Debian has one version only: what libpq says of an older one.
+TEST_F(PostgresOpen, AnOldServer) {
+  const postgres::Site site{"shirts", "h:5432/db", nullptr, 0};
+  const absl::Status status = postgres::CheckServerVersion(110022, site);
+  EXPECT_CODE(status, kInvalid);
+  EXPECT_EQ(std::string(status.message()),
+            "h:5432/db is PostgreSQL 11, which is too old: use PostgreSQL 12 or newer");
+  EXPECT_THAT(std::string(postgres::CheckServerVersion(90624, site).message()),
+              HasSubstr("is PostgreSQL 9.6,"));
+  EXPECT_OK(postgres::CheckServerVersion(120000, site));
+  EXPECT_OK(postgres::CheckServerVersion(150004, site));
+}
+
 TEST_F(PostgresOpen, ReadOnlyServer) {
   const std::string database = Database();
   MustOpen(Here());

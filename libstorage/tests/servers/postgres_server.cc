@@ -52,9 +52,9 @@ PostgresServer& PostgresServer::Shared() {
 }
 
 absl::StatusOr<std::unique_ptr<PostgresServer>> PostgresServer::Start(
-    const std::vector<std::string>& settings) {
+    const std::vector<std::string>& settings, const std::string& access) {
   std::unique_ptr<PostgresServer> server(new PostgresServer);
-  absl::Status status = server->Init(settings);
+  absl::Status status = server->Init(settings, access);
   if (status.ok()) status = server->Launch();
   if (!status.ok()) return status;
   server->Sql("postgres", absl::StrCat("CREATE ROLE ", kUser, " LOGIN PASSWORD '", kPassword, "'"));
@@ -65,7 +65,8 @@ PostgresServer::~PostgresServer() {
   if (process_ != nullptr) process_->Kill();
 }
 
-absl::Status PostgresServer::Init(const std::vector<std::string>& settings) {
+absl::Status PostgresServer::Init(const std::vector<std::string>& settings,
+                                  const std::string& access) {
   const std::string data = dir_.path() + "/data";
   const absl::Status made =
       RunToEnd(Spec(dir_.path(), {"initdb", "-D", data, "-A", "trust", "-U", "postgres",
@@ -73,7 +74,8 @@ absl::Status PostgresServer::Init(const std::vector<std::string>& settings) {
                absl::Minutes(2));
   if (!made.ok()) return made;
   std::ofstream hba(data + "/pg_hba.conf");
-  hba << "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+  hba << "local all all trust\n"
+      << (access.empty() ? "host all all 127.0.0.1/32 scram-sha-256\n" : access);
   std::ofstream conf(data + "/postgresql.conf", std::ios::app);
   conf << "listen_addresses = '127.0.0.1'\nunix_socket_directories = '" << dir_.path()
        << "'\nmax_connections = 60\nshared_buffers = 64MB\nlog_min_messages = warning\n"

@@ -22,9 +22,10 @@ class PostgresServer {
   static PostgresServer& Shared();
 
   // One with a cluster of its own, for tests that stop and kill it.
-  // settings: lines of postgresql.conf.
+  // settings: lines of postgresql.conf. access: lines of pg_hba.conf for connections
+  // over TCP, in the place of passwords for everybody.
   static absl::StatusOr<std::unique_ptr<PostgresServer>> Start(
-      const std::vector<std::string>& settings = {});
+      const std::vector<std::string>& settings = {}, const std::string& access = "");
   ~PostgresServer();
 
   int port() const { return port_; }
@@ -46,7 +47,7 @@ class PostgresServer {
 
  private:
   PostgresServer() : dir_("postgres") {}
-  absl::Status Init(const std::vector<std::string>& settings);
+  absl::Status Init(const std::vector<std::string>& settings, const std::string& access);
   absl::Status Launch();
 
   ServerDir dir_;

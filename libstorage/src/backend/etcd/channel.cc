@@ -62,12 +62,9 @@ std::shared_ptr<grpc::ChannelCredentials> Unverified(const grpc::SslCredentialsO
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(const EtcdOptions& options) {
-  const EtcdTls& tls = options.tls;
+  const BackendTls& tls = options.tls;
   grpc::SslCredentialsOptions ssl;
-  if (tls.cert_file.empty() != tls.key_file.empty()) {
-    return MakeStatus(Code::kInvalid, "certFile and keyFile of backendTLS belong together",
-                      options.name);
-  }
+  if (absl::Status files = CheckTlsFiles(tls, options.name); !files.ok()) return files;
   if (!tls.cert_file.empty()) {
     absl::StatusOr<std::string> certificate = ReadFile(tls.cert_file, "certFile", options.name);
     if (!certificate.ok()) return certificate.status();

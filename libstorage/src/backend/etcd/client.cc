@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "src/backend/etcd/channel.h"
 
@@ -29,6 +30,14 @@ std::chrono::system_clock::time_point Deadline(SteadyTime until) {
                                                                          steady_clock::now());
 }
 
+bool SpeaksOfTls(const std::string& message) {
+  for (const char* words : {"andshake", "ertificate", "CERTIFICATE", "Socket closed",
+                            "onnection reset", "roken pipe"}) {
+    if (absl::StrContains(message, words)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Client::Client(EtcdOptions options, std::vector<Member> members)
@@ -40,6 +49,17 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(const EtcdOptions& option
   absl::StatusOr<std::vector<Member>> members = MakeMembers(options);
   if (!members.ok()) return members.status();
   return std::unique_ptr<Client>(new Client(options, *std::move(members)));
+}
+
+// Names our certificates where they may be the reason.
+Failure Client::Failed(const grpc::Status& status, const Member& member) const {
+  Failure failure = Explain(status.error_code(), status.error_message(), member.address, name());
+  if (absl::StrContains(options_.endpoints, "https://") && SpeaksOfTls(status.error_message())) {
+    failure.status = MakeStatus(CodeOf(failure.status),
+                                absl::StrCat(failure.status.message(), TlsRemedy(options_.tls)),
+                                name(), DriverCodeOf(failure.status));
+  }
+  return failure;
 }
 
 absl::StatusOr<std::string> Client::Token(const Member& member, SteadyTime until) {
@@ -56,7 +76,7 @@ absl::StatusOr<std::string> Client::Token(const Member& member, SteadyTime until
   context.set_deadline(Deadline(until));
   const grpc::Status status = member.auth->Authenticate(&context, request, &response);
   if (!status.ok()) {
-    return Explain(status.error_code(), status.error_message(), member.address, name()).status;
+    return Failed(status, member).status;
   }
   MutexLock lock(&mutex_);
   token_ = response.token();
@@ -83,7 +103,7 @@ Failure Client::Try(size_t member, bool write, SteadyTime until, const Call& cal
   if (!token->empty()) context.AddMetadata("token", *token);
   const grpc::Status status = call(to, &context);
   if (status.ok()) return {absl::OkStatus(), Fate::kRefused};
-  Failure failure = Explain(status.error_code(), status.error_message(), to.address, name());
+  Failure failure = Failed(status, to);
   if (failure.fate == Fate::kStaleToken) {
     if (token->empty()) failure.fate = Fate::kRefused;
     Forget(*token);

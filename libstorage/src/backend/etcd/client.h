@@ -57,6 +57,7 @@ class Client {
   Failure Try(size_t member, bool write, SteadyTime until, const Call& call);
   absl::StatusOr<std::string> Token(const Member& member, SteadyTime until);
   void Forget(const std::string& token);
+  Failure Failed(const grpc::Status& status, const Member& member) const;
 
   const EtcdOptions options_;
   const std::vector<Member> members_;

@@ -19,8 +19,7 @@ constexpr char kSpaceRemedy[] =
     "; let it compact, defragment its members (etcdctl defrag), raise --quota-backend-bytes if "
     "need be, and lift the alarm (etcdctl alarm disarm): etcd refuses every write until then";
 constexpr char kUserRemedy[] = "; check the user and the password that the server is given";
-constexpr char kTlsRemedy[] =
-    "; check http:// and https://, and caFile, certFile and keyFile of backendTLS";
+constexpr char kTlsRemedy[] = "; check http:// and https://";
 
 // The first that fits.
 constexpr Entry kEntries[] = {

@@ -12,19 +12,15 @@
 
 #include "src/backend/backend.h"
 #include "src/backend/metadata.h"
+#include "src/backend/tls.h"
 #include "src/base/log.h"
 
 namespace storage {
 
-struct EtcdTls {
-  std::string ca_file, cert_file, key_file;  // "" = the system's roots; no client certificate
-  bool skip_verify = false;
-};
-
 struct EtcdOptions {
   std::string name;       // of the backend, for messages and metrics
   std::string endpoints;  // http://host:port or https://…, further members after commas
-  EtcdTls tls;
+  BackendTls tls;         // "" = the system's roots; no client certificate
   std::string user, password;  // "" = none
   int64_t slow_ms = 0;         // calls that take longer are logged; 0 = off
   Logger* logger = nullptr;    // may be null; outlives the backend

@@ -21,7 +21,9 @@ struct Mapping {
 
 constexpr char kWait[] = "it is tried again";
 constexpr char kDown[] = "check that the server runs and can be reached";
-constexpr char kUser[] = "check user and password in the endpoint";
+constexpr char kUser[] =
+    "check user and password in the endpoint, and whether this user has to use TLS or a client "
+    "certificate (certFile of backendTLS)";
 constexpr char kGrant[] =
     "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, INDEX, ALTER on the database to this user";
 constexpr char kFull[] = "free space on the server's file system";
@@ -74,8 +76,7 @@ constexpr Mapping kMappings[] = {
     {2012, Code::kUnavailable, kLoses, kDown},
     {2013, Code::kUnavailable, kLoses, kDown},
     {2014, Code::kUnavailable, kLoses, kDown},
-    {2026, Code::kUnavailable, kLoses,
-     "TLS failed: check backendTLS, the tls option, and the server's certificate"},
+    {2026, Code::kUnavailable, kLoses, "TLS failed: see also the tls option of the endpoint"},
     {2027, Code::kUnavailable, kLoses, kDown},
     {2055, Code::kUnavailable, kLoses, kDown},
     {5013, Code::kUnavailable, kLoses, kDown},
@@ -100,6 +101,8 @@ constexpr Mapping kMappings[] = {
     {1665, Code::kInvalid, kKeeps, "set binlog_format=MIXED or ROW on the server"},
     {1698, Code::kInvalid, kLoses, kUser},
     {1862, Code::kInvalid, kLoses, "the user's password has expired"},
+    {3159, Code::kInvalid, kLoses,
+     "this server wants TLS: give backendTLS, or tls=true in the endpoint"},
     {2019, Code::kInvalid, kLoses, "the client library lacks this character set"},
     {2049, Code::kInvalid, kLoses,
      "old password hashes are not safe; give the user a new password"},

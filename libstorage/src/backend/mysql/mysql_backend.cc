@@ -1,8 +1,10 @@
 #include "src/backend/mysql/mysql_backend.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "src/backend/mysql/backend_impl.h"
@@ -18,10 +20,26 @@ namespace {
 // A value of 1.5 MiB, the API server's limit, with every byte escaped, and its attributes.
 constexpr int64_t kComfortablePacket = 4 << 20;
 
+// Older ones lack what a session of ours sets: time-outs of idle transactions and of
+// statements, CHECK constraints.
+absl::Status CheckVersion(const std::string& version, const Site& site) {
+  const bool maria = absl::StrContains(version, "mariadb");
+  int major = 0, minor = 0;
+  const bool known = std::sscanf(version.c_str(), "%d.%d", &major, &minor) == 2;
+  const bool enough = maria ? major > 10 || (major == 10 && minor >= 3) : major >= 8;
+  // TiDB gives a MySQL version that says nothing of it.
+  if (!known || enough || absl::StrContains(version, "tidb")) return absl::OkStatus();
+  return MakeStatus(Code::kInvalid,
+                    absl::StrCat("the server of ", site.where, " has version ", version,
+                                 ", which is too old: use MariaDB 10.3, MySQL 8.0, or newer"),
+                    site.name);
+}
+
 }  // namespace
 
 absl::Status CheckServer(const Connection& connection, const Settings& settings) {
   const Site& site = connection.site();
+  if (absl::Status old = CheckVersion(connection.Fact("version"), site); !old.ok()) return old;
   if (!settings.without_effect.empty()) {
     Log(site, LogLevel::kInfo,
         absl::StrCat("options of the endpoint without effect here: ",

@@ -14,6 +14,7 @@
 
 #include "src/backend/backend.h"
 #include "src/backend/metadata.h"
+#include "src/backend/tls.h"
 #include "src/base/log.h"
 
 namespace storage {
@@ -27,11 +28,8 @@ struct MysqlOptions {
   std::string database;
   // After the '?' of a Go DSN: honoured, accepted and logged, or refused by name.
   std::map<std::string, std::string> options;
-  struct Tls {
-    std::string ca_file, cert_file, key_file;
-    bool skip_verify = false;
-  } tls;         // backendTLS; files make TLS mandatory
-  struct Pool {  // of the reading connections; 0 = ours
+  BackendTls tls;  // files or skip_verify make TLS mandatory
+  struct Pool {    // of the reading connections; 0 = ours
     int64_t max_idle = 0, max_open = 0, max_life_time_ms = 0, max_idle_life_time_ms = 0;
   } pool;
   int64_t slow_sql_ms = 0;   // statements that take longer are logged; 0 = off

@@ -227,11 +227,8 @@ absl::StatusOr<Settings> ParseOptions(const MysqlOptions& options) {
         absl::StrCat("the option ", name, " of the mysql endpoint ", std::string(taken.message())),
         options.name);
   }
-  const MysqlOptions::Tls& tls = options.tls;
-  if (tls.cert_file.empty() != tls.key_file.empty()) {
-    return MakeStatus(Code::kInvalid, "backendTLS needs certFile and keyFile together",
-                      options.name);
-  }
+  const BackendTls& tls = options.tls;
+  if (absl::Status files = CheckTlsFiles(tls, options.name); !files.ok()) return files;
   if (!tls.ca_file.empty() || !tls.cert_file.empty()) settings.tls = TlsMode::kVerify;
   if (tls.skip_verify) settings.tls = TlsMode::kSkipVerify;
   return settings;

@@ -57,11 +57,13 @@ const char* OrNull(const std::string& text) { return text.empty() ? nullptr : te
 
 void SetTls(MYSQL* handle, const MysqlOptions& options, const Settings& settings) {
   if (settings.tls == TlsMode::kOff) return;
+  // With a CA the library verifies whatever it is told of verifying.
+  const bool verified = settings.tls == TlsMode::kVerify;
   mysql_ssl_set(handle, OrNull(options.tls.key_file), OrNull(options.tls.cert_file),
-                OrNull(options.tls.ca_file), nullptr, nullptr);
+                verified ? OrNull(options.tls.ca_file) : nullptr, nullptr, nullptr);
   // It only asks for TLS: of a server that has none, this library (3.3) says nothing.
   my_bool enforce = 1;
-  my_bool verify = settings.tls == TlsMode::kVerify;
+  my_bool verify = verified;
   mysql_optionsv(handle, MYSQL_OPT_SSL_ENFORCE, &enforce);
   mysql_optionsv(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
 }
@@ -117,7 +119,14 @@ absl::Status Connection::Connect(const MysqlOptions& options, TlsMode tls) {
     return FromMysql(kTlsError, "connecting", "the server does not offer TLS", *site_);
   }
   broken_ = true;
-  return FromMysql(mysql_errno(handle_), "connecting", mysql_error(handle_), *site_);
+  const unsigned number = mysql_errno(handle_);
+  std::string detail = mysql_error(handle_);
+  // A server that does not like our certificate may just end the connection.
+  const bool unreachable = number == 2002 || number == 2003 || number == 2005;
+  if (tls != TlsMode::kOff && IsClientError(number) && !unreachable) {
+    detail += TlsRemedy(options.tls);
+  }
+  return FromMysql(number, "connecting", detail, *site_);
 }
 
 absl::Status Connection::SetUp(const Settings& settings, Role role) {

@@ -32,6 +32,17 @@ std::string Readable(std::string message) {
   return message;
 }
 
+// What libpq and the server say of certificates and of TLS, with what to do.
+std::string WithTlsRemedy(const std::string& message, const std::string& remedy) {
+  if (message.find("does not support SSL") != std::string::npos) {
+    return message + "; turn ssl on in the server, or leave TLS out of backendTLS and sslmode";
+  }
+  for (const char* word : {"certificate", "SSL error", "SSL SYSCALL", "tlsv1", "host name"}) {
+    if (message.find(word) != std::string::npos) return message + remedy;
+  }
+  return message;
+}
+
 std::string Setting(const char* name, const std::string& value) {
   return absl::StrCat("set_config('", name, "', ", value, ", false), ");
 }
@@ -106,9 +117,10 @@ absl::Status Connection::Connect(const ConnInfo& info) {
   if (PQstatus(db_) != CONNECTION_OK) {
     const std::string message = PQerrorMessage(db_);
     const bool read_only = message.find("session is read-only") != std::string::npos;
-    return FromSqlState(read_only ? "25006" : StateIn(message), "connecting", Readable(message),
-                        *site_);
+    return FromSqlState(read_only ? "25006" : StateIn(message), "connecting",
+                        WithTlsRemedy(Readable(message), info.tls_remedy), *site_);
   }
+  if (absl::Status old = CheckServerVersion(PQserverVersion(db_), *site_); !old.ok()) return old;
   PQsetErrorVerbosity(db_, PQERRORS_DEFAULT);
   PQsetNoticeReceiver(db_, &Connection::OnNotice, this);
   if (PQsetnonblocking(db_, 1) != 0 || PQenterPipelineMode(db_) != 1) {

@@ -11,6 +11,9 @@ namespace {
 
 using Values = std::map<std::string, std::string>;
 
+// A root certificate that is not there is none, where libpq need not verify.
+constexpr char kNoFile[] = "/dev/null/none";
+
 absl::Status Invalid(const PostgresOptions& options, const std::string& why) {
   return MakeStatus(Code::kInvalid, absl::StrCat("the postgres endpoint ", why), options.name);
 }
@@ -38,9 +41,8 @@ std::string Hosts(const Values& values) {
 }
 
 absl::Status ApplyTls(const PostgresOptions& options, Values* values) {
-  const PostgresTls& tls = options.tls;
-  const bool any = !tls.ca_file.empty() || !tls.cert_file.empty() || !tls.key_file.empty();
-  if (!any && !tls.skip_verify) return absl::OkStatus();
+  const BackendTls& tls = options.tls;
+  if (!tls.any_file() && !tls.skip_verify) return absl::OkStatus();
   std::string& mode = (*values)["sslmode"];
   if (mode == "disable" || mode == "allow" || mode == "prefer") {
     return Invalid(options, absl::StrCat("says sslmode=", mode,
@@ -49,16 +51,42 @@ absl::Status ApplyTls(const PostgresOptions& options, Values* values) {
   if (mode.empty()) mode = tls.skip_verify ? "require" : "verify-full";
   if (tls.skip_verify && mode != "require") {
     return Invalid(options, absl::StrCat("says sslmode=", mode,
-                                         ", but backendTLS.skipVerify is true; remove one"));
+                                         ", but backendTLS.skipVerify (of the metadata store: "
+                                         "REVISION_MAPPER_SKIP_VERIFY) is true; remove one"));
   }
-  // With a root certificate libpq verifies also what only "require" asks for.
-  if (!tls.ca_file.empty() && !tls.skip_verify) (*values)["sslrootcert"] = tls.ca_file;
+  // With a root certificate, also the one in ~/.postgresql, libpq verifies what only
+  // "require" asks for.
+  if (tls.skip_verify) {
+    (*values)["sslrootcert"] = kNoFile;
+  } else if (!tls.ca_file.empty()) {
+    (*values)["sslrootcert"] = tls.ca_file;
+  }
   if (tls.ca_file.empty() && mode == "verify-full" && values->count("sslrootcert") == 0) {
     return Invalid(options, "needs backendTLS.caFile (or sslrootcert) to verify the server");
   }
   if (!tls.cert_file.empty()) (*values)["sslcert"] = tls.cert_file;
   if (!tls.key_file.empty()) (*values)["sslkey"] = tls.key_file;
-  return absl::OkStatus();
+  return CheckTlsFiles(tls, options.name);
+}
+
+// libpq goes on without a certificate whose file is missing.
+absl::Status CheckFiles(const PostgresOptions& options, Values* values) {
+  const std::string& root = (*values)["sslrootcert"];
+  absl::Status status = absl::OkStatus();
+  if (root != kNoFile && root != "system") {
+    status = CheckTlsFile("sslrootcert of the endpoint", root, options.name);
+  }
+  if (!status.ok()) return status;
+  return CheckTlsFile("sslcert of the endpoint", (*values)["sslcert"], options.name);
+}
+
+std::string RemedyOf(const PostgresOptions& options, Values* values) {
+  BackendTls used;
+  used.skip_verify = options.tls.skip_verify;
+  used.ca_file = (*values)["sslrootcert"];
+  used.cert_file = (*values)["sslcert"];
+  used.key_file = (*values)["sslkey"];
+  return TlsRemedy(used);
 }
 
 }  // namespace
@@ -82,7 +110,9 @@ absl::StatusOr<ConnInfo> ParseConnInfo(const PostgresOptions& options) {
   if (values["dbname"].empty()) return Invalid(options, "names no database; write host/database");
   if (values.count("replication") > 0) return Invalid(options, "must not say replication");
   if (absl::Status tls = ApplyTls(options, &values); !tls.ok()) return tls;
+  if (absl::Status files = CheckFiles(options, &values); !files.ok()) return files;
   ConnInfo info;
+  info.tls_remedy = RemedyOf(options, &values);
   info.where = absl::StrCat(Hosts(values), "/", values["dbname"]);
   if (values["host"].empty() && values["hostaddr"].empty()) values["host"] = "localhost";
   // What the endpoint says wins over all of these.

@@ -23,6 +23,7 @@ inline constexpr int64_t kReaderIdleMs = 60000;  // a snapshot that nobody reads
 struct ConnInfo {
   std::vector<std::pair<std::string, std::string>> values;  // may hold a password
   std::string where;                                        // "host:port/database"
+  std::string tls_remedy;  // of a handshake that fails: names the files in use
 };
 
 // INVALID, without a word of the endpoint, when libpq cannot read it.

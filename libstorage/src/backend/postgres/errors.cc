@@ -29,7 +29,8 @@ constexpr Mapping kMappings[] = {
     {"57P04", Code::kInvalid, "the database was dropped; restore it or correct the endpoint"},
     {"57", Code::kUnavailable, ""},
     {"08", Code::kUnavailable, ""},
-    {"28", Code::kInvalid, "check the user and the password of the endpoint, and pg_hba.conf"},
+    {"28", Code::kInvalid,
+     "check the user and the password of the endpoint, certFile of backendTLS, and pg_hba.conf"},
     {"3D000", Code::kInvalid, "create it with CREATE DATABASE, or correct the endpoint"},
     {"42501", Code::kInvalid,
      "GRANT CREATE ON DATABASE to this user, or make it the owner of the schemas libstorage and "
@@ -92,6 +93,15 @@ absl::Status OutcomeUnknown(std::string_view state, std::string_view detail, con
   const Mapping* const mapping = Find(state);
   if (mapping != nullptr) SetCause(&status, mapping->code);
   return status;
+}
+
+absl::Status CheckServerVersion(int version, const Site& site) {
+  constexpr int kOldest = 120000;  // plan_cache_mode
+  if (version == 0 || version >= kOldest) return absl::OkStatus();
+  const std::string name = version >= 100000
+                               ? absl::StrCat(version / 10000)
+                               : absl::StrCat(version / 10000, ".", version / 100 % 100);
+  return Refuse(site, absl::StrCat("is PostgreSQL ", name, ", which is too old: use PostgreSQL 12 or newer"));
 }
 
 absl::Status Refuse(const Site& site, const std::string& why) {

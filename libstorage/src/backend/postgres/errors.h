@@ -30,6 +30,10 @@ absl::Status FromSqlState(std::string_view state, std::string_view what, std::st
 // The same for a commit of which it is not known whether it happened.
 absl::Status OutcomeUnknown(std::string_view state, std::string_view detail, const Site& site);
 
+// INVALID for a server that lacks settings of our sessions. version: as libpq gives
+// it, 150004 for 15.4.
+absl::Status CheckServerVersion(int version, const Site& site);
+
 absl::Status Refuse(const Site& site, const std::string& why);  // INVALID: "<where> <why>"
 
 // Six bits a character, as the server's own MAKE_SQLSTATE; 0 for "".

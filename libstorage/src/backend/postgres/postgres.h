@@ -12,14 +12,10 @@
 
 #include "src/backend/backend.h"
 #include "src/backend/metadata.h"
+#include "src/backend/tls.h"
 #include "src/base/log.h"
 
 namespace storage {
-
-struct PostgresTls {
-  std::string ca_file, cert_file, key_file;
-  bool skip_verify = false;
-};
 
 struct PostgresPool {                 // 0 = the default
   int64_t max_open = 0;               // connections in all, the writing one included: 9
@@ -31,7 +27,7 @@ struct PostgresPool {                 // 0 = the default
 struct PostgresOptions {
   std::string name;      // of the backend, for messages and metrics
   std::string conninfo;  // postgres://user:password@host:port/database?option=value
-  PostgresTls tls;
+  BackendTls tls;
   PostgresPool pool;
   // NOTIFY libstorage with the new head in each lane transaction. Off: it takes a
   // lock of the whole instance at commit.

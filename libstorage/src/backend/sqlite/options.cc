@@ -90,14 +90,21 @@ class Parser {
     if (options_.secure_delete) settings_.secure_delete = "ON";
     for (const auto& [name, value] : options_.options) {
       const Rule* const rule = FindRule(name);
-      absl::Status status =
-          rule == nullptr ? Refuse(name, value, "unknown option; remove it") : Take(*rule, value);
+      absl::Status status = rule == nullptr ? Unknown(name) : Take(*rule, value);
       if (!status.ok()) return status;
     }
     return std::move(settings_);
   }
 
  private:
+  // The value may be a password behind a name that was written wrong.
+  absl::Status Unknown(const std::string& name) const {
+    return MakeStatus(
+        Code::kInvalid,
+        absl::StrCat("sqlite option ", name, " of ", options_.path, ": unknown option; remove it"),
+        options_.name);
+  }
+
   absl::Status Refuse(const std::string& name, const std::string& value,
                       const std::string& remedy) const {
     return MakeStatus(
