@@ -20,21 +20,25 @@ constexpr absl::Duration kSizeEvery = absl::Seconds(15);
 constexpr absl::Duration kRetry = absl::Seconds(1);
 constexpr int64_t kReapRows = 1000;
 
-absl::Duration CompactInterval(const CompactSettings& settings) {
-  absl::Duration interval = kCompactEvery;
-  if (settings.interval_ms.has_value()) interval = absl::Milliseconds(*settings.interval_ms);
-  if (interval <= absl::ZeroDuration()) return absl::InfiniteDuration();
+// Servers that start together do not compact together.
+absl::Duration NextInterval(const CompactSettings& settings) {
   static thread_local std::minstd_rand random(std::random_device{}());
-  const double jitter = settings.interval_jitter.value_or(0.1);
-  return interval * (1 + jitter * std::uniform_real_distribution<double>(0, 1)(random));
+  return CompactInterval(settings, std::uniform_real_distribution<double>(-1, 1)(random));
 }
 
 }  // namespace
 
+absl::Duration CompactInterval(const CompactSettings& settings, double where) {
+  absl::Duration interval = kCompactEvery;
+  if (settings.interval_ms.has_value()) interval = absl::Milliseconds(*settings.interval_ms);
+  if (interval <= absl::ZeroDuration()) return absl::InfiniteDuration();
+  return interval * (1 + settings.interval_jitter.value_or(0.1) * where);
+}
+
 Housekeeper::Housekeeper(Env env) : env_(std::move(env)), states_(env_.lanes.size()) {
   const absl::Time now = absl::Now();
   for (size_t i = 0; i < states_.size(); ++i) {
-    states_[i].next_compact = now + CompactInterval(env_.lanes[i].compact);
+    states_[i].next_compact = now + NextInterval(env_.lanes[i].compact);
     states_[i].next_size = now + kSizeEvery;
   }
   thread_ = StartThread("stg-housekeep", [this] { Run(); });
@@ -211,7 +215,7 @@ void Housekeeper::CompactIfDue(size_t i, absl::Time now) {
   if (head != state.seen_head) state.next_size = std::min(state.next_size, now + kSizeEvery);
   if (!by_age && now < state.next_size) return;
   state.next_size = now + (head == state.seen_head ? absl::Hours(1) : kSizeEvery);
-  if (by_age) state.next_compact = now + CompactInterval(watched.compact);
+  if (by_age) state.next_compact = now + NextInterval(watched.compact);
   state.seen_head = head;
   absl::StatusOr<int64_t> target = Target(watched, by_age, now);
   absl::Status status = target.status();

@@ -19,6 +19,10 @@
 
 namespace storage {
 
+// How long until the next compaction by age: compactInterval, up to
+// compactIntervalJitter of it more or less. where: -1 is soonest, 1 is latest.
+absl::Duration CompactInterval(const CompactSettings& settings, double where);
+
 class Housekeeper {
  public:
   struct Watched {

@@ -33,7 +33,7 @@ CommitLane::CommitLane(LaneEnv env)
       limits_(env_.backend->limits()),
       head_(env_.head),
       floor_(env_.floor),
-      pace_(kIdle),
+      pace_(kIdle, env_.compact),
       batches_(this) {
   thread_ = StartThread("stg-" + env_.backend->name(), [this] { Run(); });
 }

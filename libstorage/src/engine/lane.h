@@ -40,6 +40,7 @@ struct LaneEnv {
   LaneOwner owner;
   int64_t head = 0;  // as the start left them
   int64_t floor = 0;
+  CompactSettings compact;  // how history is deleted
   // Key prefix of a resource, for Mutation::collection; lives as long as the engine.
   std::function<std::string_view(ResourceId)> collection;
   std::function<void()> failed;  // the lane became unhealthy: Heal() soon; may be null

@@ -244,9 +244,10 @@ void EngineImpl::StartThreads(const std::vector<Lane>& lanes, int64_t rev) {
     if (several_) parts_[i].follower = MakeFollower(i);
     LaneEnv env = MakeLaneEnv(i, lanes[i]);
     env.failed = poke;
-    parts_[i].lane = std::make_unique<CommitLane>(std::move(env));
     const CompactSettings compact =
         parts_[i].rule == nullptr ? CompactSettings() : parts_[i].rule->compact;
+    env.compact = compact;
+    parts_[i].lane = std::make_unique<CommitLane>(std::move(env));
     keep.lanes.push_back({parts_[i].backend.get(), parts_[i].lane.get(), compact});
   }
   housekeeper_ = std::make_unique<Housekeeper>(std::move(keep));
