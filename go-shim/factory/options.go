@@ -18,6 +18,7 @@ import (
 type Options struct {
 	TopologyConfig   string
 	MetadataStore    string
+	MetadataTLS      native.TLS
 	SlowSQLThreshold time.Duration
 	Restored         bool
 
@@ -48,6 +49,17 @@ func addFlags(fs *pflag.FlagSet, c *storagebackend.Config) {
 	hidePasswords(fs, o)
 	fs.Var(endpointValue{&o.MetadataStore}, "metadata-store",
 		"The endpoint of the metadata store (--storage-backend=libstorage). Default: a SQLite file beside the default database. Wins over "+envMetadata+".")
+	for _, file := range []struct {
+		name, what string
+		to         *string
+	}{
+		{"cafile", "CAs that the certificate of the metadata store's server is verified with", &o.MetadataTLS.CAFile},
+		{"certfile", "certificate that this server shows to the metadata store", &o.MetadataTLS.CertFile},
+		{"keyfile", "key of --metadata-store-certfile", &o.MetadataTLS.KeyFile},
+	} {
+		fs.StringVar(file.to, "metadata-store-"+file.name, *file.to,
+			"PEM file: "+file.what+" (--storage-backend=libstorage). Default: those of the default database, --etcd-"+file.name+", when the metadata store is part of it.")
+	}
 	fs.DurationVar(&o.SlowSQLThreshold, "slow-sql-threshold", o.SlowSQLThreshold,
 		"Log database calls that take longer (--storage-backend=libstorage). 0 logs none.")
 	fs.BoolVar(&o.Restored, "storage-restored", o.Restored,
@@ -58,6 +70,7 @@ func addFlags(fs *pflag.FlagSet, c *storagebackend.Config) {
 // with equal settings share one engine.
 type settings struct {
 	topology, endpoint, metadata string
+	defaultTLS, metadataTLS      native.TLS
 	history                      time.Duration
 	slowSQL                      time.Duration
 	restored                     bool
@@ -73,7 +86,10 @@ func settingsOf(c *storagebackend.Config) (settings, error) {
 		topology: firstOf(o.TopologyConfig, os.Getenv(envTopology)),
 		metadata: firstOf(o.MetadataStore, os.Getenv(envMetadata)),
 		endpoint: endpointOf(serversOf(o, c.Transport.ServerList)),
-		history:  defaultHistory, slowSQL: o.SlowSQLThreshold, restored: o.Restored,
+		defaultTLS: native.TLS{CAFile: c.Transport.TrustedCAFile, CertFile: c.Transport.CertFile,
+			KeyFile: c.Transport.KeyFile},
+		metadataTLS: o.MetadataTLS,
+		history:     defaultHistory, slowSQL: o.SlowSQLThreshold, restored: o.Restored,
 	}
 	if text := os.Getenv(envHistory); text != "" {
 		d, err := time.ParseDuration(text)
@@ -87,7 +103,7 @@ func settingsOf(c *storagebackend.Config) (settings, error) {
 			return s, fmt.Errorf("%s=%q: write the number of entries, for example 10000", envCapacity, text)
 		}
 	}
-	if err := parseBool(envSkipVerify, new(bool)); err != nil {
+	if err := parseBool(envSkipVerify, &s.metadataTLS.SkipVerify); err != nil {
 		return s, err
 	}
 	if !o.Restored {
@@ -133,6 +149,8 @@ func (s settings) native() native.Options {
 		TopologyPath:     s.topology,
 		DefaultEndpoint:  s.endpoint,
 		MetadataEndpoint: s.metadata,
+		DefaultTLS:       s.defaultTLS,
+		MetadataTLS:      s.metadataTLS,
 		HistoryMillis:    history,
 		SlowSQLMillis:    s.slowSQL.Milliseconds(),
 		Restored:         s.restored,

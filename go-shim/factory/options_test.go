@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
+
+	"github.com/libstorage/go-shim/native"
 )
 
 func config(storageType string, servers ...string) storagebackend.Config {
@@ -40,11 +42,16 @@ func TestSettings(t *testing.T) {
 			envTopology: "/etc/t.yaml", envMetadata: "sqlite:///m.db", envHistory: "90m", envCapacity: "5", envSkipVerify: "true", envRestored: "1",
 		}, want: func(s *settings) {
 			s.topology, s.metadata, s.history, s.restored = "/etc/t.yaml", "sqlite:///m.db", 90*time.Minute, true
+			s.metadataTLS.SkipVerify = true
 		}},
 		{name: "flags win", env: map[string]string{envTopology: "/etc/t.yaml", envMetadata: "sqlite:///m.db"},
 			flags: []string{"--topology-config=a.yaml", "--metadata-store=sqlite://b", "--slow-sql-threshold=100ms", "--storage-restored"},
 			want: func(s *settings) {
 				s.topology, s.metadata, s.slowSQL, s.restored = "a.yaml", "sqlite://b", 100*time.Millisecond, true
+			}},
+		{name: "TLS", flags: []string{"--metadata-store-cafile=/m/ca", "--metadata-store-certfile=/m/crt", "--metadata-store-keyfile=/m/key"},
+			want: func(s *settings) {
+				s.metadataTLS = native.TLS{CAFile: "/m/ca", CertFile: "/m/crt", KeyFile: "/m/key"}
 			}},
 		{name: "for ever", env: map[string]string{envHistory: "0"}, want: func(s *settings) { s.history = 0 }},
 		{name: "endpoint", servers: []string{"multi://sqlite://./x.db"}, want: func(s *settings) { s.endpoint = "multi://sqlite://./x.db" }},
@@ -64,6 +71,17 @@ func TestSettings(t *testing.T) {
 				t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
 			}
 		})
+	}
+	c := config(StorageType, "multi://https://a:2379")
+	c.Transport.TrustedCAFile, c.Transport.CertFile, c.Transport.KeyFile = "/ca", "/crt", "/key"
+	t.Setenv(envSkipVerify, "true")
+	s, err := settingsOf(&c)
+	o := s.native()
+	if want := (native.TLS{CAFile: "/ca", CertFile: "/crt", KeyFile: "/key"}); err != nil || o.DefaultTLS != want {
+		t.Errorf("%v, TLS of the default database: %+v", err, o.DefaultTLS)
+	}
+	if want := (native.TLS{SkipVerify: true}); o.MetadataTLS != want {
+		t.Errorf("TLS of the metadata store: %+v", o.MetadataTLS)
 	}
 	forever := settings{history: 0}
 	if got := forever.native().HistoryMillis; got >= 0 {

@@ -7,6 +7,8 @@ import (
 
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/klog/v2"
+
+	"github.com/libstorage/go-shim/native"
 )
 
 // validate checks the configuration of every server that links this package,
@@ -34,6 +36,28 @@ func validate(c storagebackend.Config, overrides []string) []error {
 	return errs
 }
 
+// warnTLS names settings for which there is no connection, or none that is encrypted.
+func warnTLS(s settings) {
+	files := func(tls native.TLS) bool { return tls.CAFile != "" || tls.CertFile != "" || tls.KeyFile != "" }
+	if files(s.defaultTLS) && neverTLS(s.endpoint) {
+		klog.Warning("--etcd-certfile, --etcd-keyfile and --etcd-cafile have no effect on this default database: it has no TLS. For a rule of the topology file write backendTLS there")
+	}
+	metadata := firstOf(s.metadata, s.endpoint)
+	if files(s.metadataTLS) && neverTLS(metadata) {
+		klog.Warning("--metadata-store-certfile, --metadata-store-keyfile and --metadata-store-cafile have no effect on this metadata store: it has no TLS")
+	}
+	if s.metadataTLS.SkipVerify && neverTLS(metadata) {
+		klog.InfoS(envSkipVerify + " has no effect on this metadata store: it has no TLS")
+	}
+}
+
+// neverTLS tells embedded databases, and http://. What an endpoint file holds is
+// not known here.
+func neverTLS(endpoint string) bool {
+	scheme, _, _ := strings.Cut(strings.TrimPrefix(endpoint, multi), "://")
+	return scheme == "" || scheme == "sqlite" || scheme == "http"
+}
+
 // validateOther refuses what has a meaning with our storage only.
 func validateOther(c storagebackend.Config) []error {
 	var errs []error
@@ -53,6 +77,8 @@ func validateOther(c storagebackend.Config) []error {
 		set  bool
 	}{
 		{"topology-config", o.TopologyConfig != ""}, {"metadata-store", o.MetadataStore != ""},
+		{"metadata-store-cafile", o.MetadataTLS.CAFile != ""}, {"metadata-store-certfile", o.MetadataTLS.CertFile != ""},
+		{"metadata-store-keyfile", o.MetadataTLS.KeyFile != ""},
 		{"slow-sql-threshold", o.SlowSQLThreshold != 0}, {"storage-restored", o.Restored},
 	} {
 		if flag.set {
@@ -74,13 +100,9 @@ func warn(c storagebackend.Config, s settings) {
 	if o, ok := c.BackendOptions.(*Options); ok && hasPassword(o.MetadataStore) {
 		klog.Warning("--metadata-store holds a password, which every user of this machine can see: set " + envMetadata + " instead")
 	}
-	if c.Transport.CertFile != "" || c.Transport.KeyFile != "" || c.Transport.TrustedCAFile != "" {
-		klog.Warning("--etcd-certfile, --etcd-keyfile and --etcd-cafile have no effect: write backendTLS in the topology file")
-	}
-	for _, name := range []string{envCapacity, envSkipVerify} {
-		if os.Getenv(name) != "" {
-			klog.InfoS(name + " has no effect on a metadata store in SQLite")
-		}
+	warnTLS(s)
+	if os.Getenv(envCapacity) != "" {
+		klog.InfoS(envCapacity + " has no effect on a metadata store in SQLite")
 	}
 	if s.restored {
 		klog.Warning("The databases are declared to come from a backup: resource versions start anew. Take --storage-restored or " + envRestored + " away before the next start")

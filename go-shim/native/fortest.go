@@ -19,6 +19,7 @@ func layoutsForTest() map[string]reflect.Type {
 	return map[string]reflect.Type{
 		"stg_bytes":       reflect.TypeFor[C.stg_bytes](),
 		"stg_error":       reflect.TypeFor[C.stg_error](),
+		"stg_tls":         reflect.TypeFor[C.stg_tls](),
 		"stg_options":     reflect.TypeFor[C.stg_options](),
 		"stg_resource":    reflect.TypeFor[C.stg_resource](),
 		"stg_op":          reflect.TypeFor[C.stg_op](),

@@ -12,12 +12,21 @@ const (
 	LogError   LogLevel = 2
 )
 
+// TLS says how a server is reached. Paths of PEM files; "" none.
+type TLS struct {
+	CAFile, CertFile, KeyFile string
+	SkipVerify                bool // the server's certificate is not verified
+}
+
 // Options of Open; zero values are defaults unless said otherwise.
 type Options struct {
 	TopologyPath     string // path or file://; "" no rules
 	TopologyText     string // wins over the path; for tests
 	DefaultEndpoint  string // "" sqlite://./libstorage.db
 	MetadataEndpoint string // "" SQLite file beside the default database
+
+	DefaultTLS  TLS // of the default database, and of a metadata store that is part of it
+	MetadataTLS TLS // of the metadata store; SkipVerify alone asks for no TLS there
 
 	HistoryMillis     int64 // 0: 4 hours, negative: never compact
 	HistoryBytes      int64 // per backend; 0: 2 GiB

@@ -72,6 +72,15 @@ func Open(opts Options) (*Store, error) {
 	return s, nil
 }
 
+func fillTLS(texts *cStrings, to *C.stg_tls, from TLS) {
+	to.ca_file = texts.optional(from.CAFile)
+	to.cert_file = texts.optional(from.CertFile)
+	to.key_file = texts.optional(from.KeyFile)
+	if from.SkipVerify {
+		to.skip_verify = 1
+	}
+}
+
 func (s *Store) open(opts *Options) error {
 	var texts cStrings
 	defer texts.free()
@@ -82,6 +91,8 @@ func (s *Store) open(opts *Options) error {
 	o.topology_text = texts.optional(opts.TopologyText)
 	o.default_endpoint = texts.optional(opts.DefaultEndpoint)
 	o.metadata_endpoint = texts.optional(opts.MetadataEndpoint)
+	fillTLS(&texts, &o.default_tls, opts.DefaultTLS)
+	fillTLS(&texts, &o.metadata_tls, opts.MetadataTLS)
 	switch {
 	case opts.HistoryMillis == 0:
 		o.history_ms = -1

@@ -39,7 +39,7 @@ extern "C" {
 #endif
 
 #define STG_ABI_MAJOR 1
-#define STG_ABI_MINOR 0
+#define STG_ABI_MINOR 1
 
 typedef int32_t stg_code;
 #define STG_CODE_OK 0
@@ -82,7 +82,17 @@ typedef struct stg_error {
   char message[4096];
 } stg_error;
 
-/* Strings may be NULL = default. Copied by open. */
+/* How a server is reached by TLS. Paths of PEM files; NULL = none. */
+typedef struct stg_tls {
+  const char* ca_file;
+  const char* cert_file; /* with key_file */
+  const char* key_file;
+  uint32_t skip_verify; /* 1: the server's certificate is not verified */
+  uint32_t reserved;
+} stg_tls;
+
+/* Strings may be NULL = default. Copied by open. A caller of ABI 1.0 gives a struct
+ * that ends before default_tls. */
 typedef struct stg_options {
   uint32_t struct_size;
   uint16_t abi_major, abi_minor; /* STG_ABI_MAJOR, STG_ABI_MINOR of the caller */
@@ -98,6 +108,8 @@ typedef struct stg_options {
   int64_t ring_bytes;            /* recent events in memory per backend; 0 = default */
   uint32_t flags;                /* STG_OPEN_* */
   uint32_t reserved;
+  stg_tls default_tls;  /* of the default database, and of a metadata store that is part of it */
+  stg_tls metadata_tls; /* of the metadata store; skip_verify alone asks for no TLS there */
 } stg_options;
 #define STG_OPEN_RESTORED 1u     /* files come from a backup: start a new epoch */
 #define STG_OPEN_ALLOW_MEMORY 2u /* memory://name endpoints; for tests */

@@ -52,9 +52,25 @@ TEST(ArgumentsTest, OpenChecksVersionSizeFlagsAndRanges) {
   options.history_ms = -2;
   EXPECT_EQ(Open(options, &message), STG_CODE_INVALID);
   options = Options();
+  options.struct_size = offsetof(stg_options, default_tls) - 1;
+  EXPECT_EQ(Open(options, &message), STG_CODE_INVALID);
+  options = Options();
   stg_engine* engine = nullptr;
   EXPECT_EQ(stg_engine_open(nullptr, &engine, nullptr), STG_CODE_INVALID);
   EXPECT_EQ(stg_engine_open(&options, nullptr, nullptr), STG_CODE_INVALID);
+}
+
+// A caller of ABI 1.0: what lies behind its struct is never looked at.
+TEST(ArgumentsTest, OlderCallersGiveASmallerStruct) {
+  stg_options options = Options();
+  options.struct_size = offsetof(stg_options, default_tls);
+  options.abi_minor = 0;
+  options.default_tls.ca_file = reinterpret_cast<const char*>(1);
+  options.metadata_tls.key_file = reinterpret_cast<const char*>(1);
+  stg_engine* engine = nullptr;
+  stg_error error;
+  ASSERT_EQ(stg_engine_open(&options, &engine, &error), STG_CODE_OK) << error.message;
+  EXPECT_EQ(stg_engine_close(engine, &error), STG_CODE_OK);
 }
 
 TEST(ArgumentsTest, NullHandles) {

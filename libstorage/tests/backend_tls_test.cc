@@ -6,10 +6,11 @@
 #include "src/backend/etcd/etcd.h"
 #include "src/backend/mysql/mysql_backend.h"
 #include "src/backend/postgres/postgres.h"
+#include "src/engine/backends.h"
 #include "tests/contract/contract_test.h"
 #include "tests/servers/certificates.h"
 #include "tests/servers/etcd_server.h"
-#include "tests/servers/mariadb_server.h"
+#include "tests/servers/mariadb_places.h"
 #include "tests/servers/postgres_server.h"
 
 namespace storage::contract {
@@ -29,6 +30,8 @@ class TlsServer {
   virtual absl::Status OpenBackend(const BackendTls& tls, bool strict, const std::string& host) = 0;
   virtual absl::Status OpenMetadata(const BackendTls& tls, bool strict) = 0;
   virtual absl::Status OpenPlain() = 0;  // without TLS
+  // For a client without a certificate; asks for TLS by itself.
+  virtual std::string Endpoint() = 0;
 };
 
 absl::Status Use(const absl::StatusOr<std::unique_ptr<Backend>>& backend) {
@@ -59,6 +62,7 @@ class Postgres : public TlsServer {
   absl::Status OpenPlain() override {
     return Use(OpenPostgresBackend(Options({}, false, "?sslmode=disable")));
   }
+  std::string Endpoint() override { return server_->Uri("open", "sslmode=require"); }
 
  private:
   PostgresOptions Options(const BackendTls& tls, bool strict, const std::string& more) {
@@ -93,6 +97,7 @@ class Mariadb : public TlsServer {
     return OpenMysqlMetadata(Options(tls, strict)).status();
   }
   absl::Status OpenPlain() override { return Use(OpenMysqlBackend(Options({}, false))); }
+  std::string Endpoint() override { return servers::EndpointOf(*server_, open_) + "?tls=true"; }
 
  private:
   MysqlOptions Options(const BackendTls& tls, bool strict) {
@@ -130,6 +135,7 @@ class Etcd : public TlsServer {
   absl::Status OpenPlain() override {
     return Use(OpenEtcdBackend(Options({}, false, absl::StrCat("http://", kIp))));
   }
+  std::string Endpoint() override { return open_->Endpoints(); }
 
  private:
   EtcdOptions Options(const BackendTls& tls, bool strict, const std::string& host) {
@@ -284,6 +290,32 @@ TEST_P(TlsTest, FilesThatAreNone) {
   half.key_file.clear();
   ExpectRefused(half, false, Code::kInvalid,
                 {"certFile and keyFile of backendTLS belong together"});
+}
+
+absl::Status OpenByEngine(const std::string& text, bool skip) {
+  const auto endpoint = ParseEndpoint(text);
+  if (!endpoint.ok()) return endpoint.status();
+  EngineOptions options;
+  options.metadata_endpoint = text;
+  options.metadata_tls.skip_verify = skip;
+  return OpenMetadata(*endpoint, options).status();
+}
+
+// As REVISION_MAPPER_SKIP_VERIFY says it.
+TEST_P(TlsTest, TheMetadataStoreSkipsVerification) {
+  const std::string endpoint = place_->server->Endpoint();
+  if (std::string(GetParam().name) != "postgres") {  // whose sslmode=require never verifies
+    EXPECT_CODE(OpenByEngine(endpoint, false), kUnavailable);
+  }
+  EXPECT_OK(OpenByEngine(endpoint, true));
+}
+
+// It asks for no TLS where there is none.
+TEST(TlsPlainTest, SkippingVerificationIsNoTls) {
+  servers::PostgresServer& postgres = servers::PostgresServer::Shared();
+  EXPECT_OK(OpenByEngine(postgres.Uri("plain"), true));
+  servers::MariadbServer& mariadb = servers::MariadbServer::Shared();
+  EXPECT_OK(OpenByEngine(servers::EndpointOf(mariadb, mariadb.NewDatabase()), true));
 }
 
 template <typename Server>

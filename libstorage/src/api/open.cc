@@ -1,5 +1,8 @@
 #include "src/api/open.h"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -11,12 +14,13 @@ namespace {
 
 std::string Text(const char* text) { return text == nullptr ? std::string() : std::string(text); }
 
+constexpr size_t kFirstSize = offsetof(stg_options, default_tls);  // of ABI 1.0
+
+TlsSettings Tls(const stg_tls& in) {
+  return {Text(in.ca_file), Text(in.cert_file), Text(in.key_file), in.skip_verify != 0};
+}
+
 absl::Status Validate(const stg_options& options) {
-  if (options.struct_size < sizeof(stg_options)) {
-    return MakeStatus(Code::kInvalid,
-                      absl::StrCat("stg_options.struct_size is ", options.struct_size,
-                                   ", this library needs ", sizeof(stg_options)));
-  }
   // A caller built against a newer minor version may use what is not here.
   if (options.abi_major != STG_ABI_MAJOR || options.abi_minor > STG_ABI_MINOR) {
     return MakeStatus(
@@ -45,6 +49,8 @@ EngineOptions Convert(const stg_options& in) {
   if (in.max_value_bytes > 0) out.max_value_bytes = in.max_value_bytes;
   if (in.ring_bytes > 0) out.ring_bytes = in.ring_bytes;
   out.slow_sql_ms = in.slow_sql_ms;
+  out.default_tls = Tls(in.default_tls);
+  out.metadata_tls = Tls(in.metadata_tls);
   out.restored = (in.flags & STG_OPEN_RESTORED) != 0;
   out.allow_memory = (in.flags & STG_OPEN_ALLOW_MEMORY) != 0;
   return out;
@@ -52,7 +58,14 @@ EngineOptions Convert(const stg_options& in) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<stg_engine>> OpenSession(const stg_options& options) {
+absl::StatusOr<std::unique_ptr<stg_engine>> OpenSession(const stg_options& given) {
+  if (given.struct_size < kFirstSize) {
+    return MakeStatus(Code::kInvalid, absl::StrCat("stg_options.struct_size is ", given.struct_size,
+                                                   ", this library needs ", kFirstSize));
+  }
+  // What an older caller does not know is not there to be read.
+  stg_options options = {};
+  std::memcpy(&options, &given, std::min<size_t>(given.struct_size, sizeof(options)));
   if (absl::Status valid = Validate(options); !valid.ok()) return valid;
   auto session = std::make_unique<stg_engine>(options.buffer_budget_bytes,
                                               (options.flags & STG_OPEN_POISON) != 0);

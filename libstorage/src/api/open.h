@@ -12,7 +12,7 @@
 namespace storage {
 namespace api {
 
-absl::StatusOr<std::unique_ptr<stg_engine>> OpenSession(const stg_options& options);
+absl::StatusOr<std::unique_ptr<stg_engine>> OpenSession(const stg_options& given);
 
 // A session over an engine that the test made; takes it over.
 absl::StatusOr<std::unique_ptr<stg_engine>> OpenSessionForTest(std::unique_ptr<Engine> engine,

@@ -1,5 +1,7 @@
 #include "src/engine/backends.h"
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "src/backend/etcd/etcd.h"
 #include "src/backend/memory/memory.h"
@@ -26,13 +28,43 @@ SqliteOptions ToSqlite(const std::string& name, const Endpoint& endpoint,
   return out;
 }
 
-PostgresOptions ToPostgres(const std::string& name, const Endpoint& endpoint, const Rule* rule,
-                           const EngineOptions& options) {
+BackendTls ToTls(const TlsSettings& tls) {
+  return {tls.ca_file, tls.cert_file, tls.key_file, tls.skip_verify};
+}
+
+// Whether the endpoint by itself wants TLS, and not just may use it.
+bool AsksForTls(const Endpoint& endpoint) {
+  const auto option = [&](const char* name) {
+    const auto found = endpoint.options.find(name);
+    return found == endpoint.options.end() ? std::string() : absl::AsciiStrToLower(found->second);
+  };
+  switch (endpoint.kind) {
+    case EndpointKind::kEtcd:
+      return absl::StartsWith(endpoint.text, "https://");
+    case EndpointKind::kPostgres:
+      return option("sslmode") == "require" || absl::StartsWith(option("sslmode"), "verify-");
+    case EndpointKind::kMysql:
+      return option("tls") == "true" || option("tls") == "1" || option("tls") == "skip-verify";
+    default:
+      return false;
+  }
+}
+
+BackendTls MetadataTls(const Endpoint& endpoint, const EngineOptions& options) {
+  BackendTls tls = ToTls(options.metadata_tls);
+  const bool skip = tls.skip_verify;
+  if (!tls.any_file() && options.metadata_endpoint.empty()) tls = ToTls(options.default_tls);
+  if (skip) tls.skip_verify = tls.skip_verify || tls.any_file() || AsksForTls(endpoint);
+  return tls;
+}
+
+PostgresOptions ToPostgres(const std::string& name, const Endpoint& endpoint, const BackendTls& tls,
+                           const Rule* rule, const EngineOptions& options) {
   PostgresOptions out;
   out.name = name;
   out.conninfo = endpoint.text;
+  out.tls = tls;
   if (rule != nullptr) {
-    out.tls = {rule->tls.ca_file, rule->tls.cert_file, rule->tls.key_file, rule->tls.skip_verify};
     out.pool = {rule->pool.max_open, rule->pool.max_idle, rule->pool.max_life_time_ms,
                 rule->pool.max_idle_life_time_ms};
   }
@@ -42,14 +74,15 @@ PostgresOptions ToPostgres(const std::string& name, const Endpoint& endpoint, co
 }
 
 absl::StatusOr<MysqlOptions> ToMysql(const std::string& name, const Endpoint& endpoint,
-                                     const Rule* rule, const EngineOptions& options) {
+                                     const BackendTls& tls, const Rule* rule,
+                                     const EngineOptions& options) {
   MysqlOptions out;
   out.name = name;
   absl::Status read = ReadMysqlDsn(endpoint.text, &out);
   if (!read.ok()) return read;
   out.options = endpoint.options;
+  out.tls = tls;
   if (rule != nullptr) {
-    out.tls = {rule->tls.ca_file, rule->tls.cert_file, rule->tls.key_file, rule->tls.skip_verify};
     out.pool = {rule->pool.max_idle, rule->pool.max_open, rule->pool.max_life_time_ms,
                 rule->pool.max_idle_life_time_ms};
   }
@@ -58,14 +91,12 @@ absl::StatusOr<MysqlOptions> ToMysql(const std::string& name, const Endpoint& en
   return out;
 }
 
-EtcdOptions ToEtcd(const std::string& name, const Endpoint& endpoint, const Rule* rule,
+EtcdOptions ToEtcd(const std::string& name, const Endpoint& endpoint, const BackendTls& tls,
                    const EngineOptions& options) {
   EtcdOptions out;
   out.name = name;
   out.endpoints = endpoint.text;
-  if (rule != nullptr) {
-    out.tls = {rule->tls.ca_file, rule->tls.cert_file, rule->tls.key_file, rule->tls.skip_verify};
-  }
+  out.tls = tls;
   out.slow_ms = options.slow_sql_ms;
   out.logger = options.logger;
   return out;
@@ -99,20 +130,21 @@ const char* EndpointKindName(EndpointKind kind) {
 absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const std::string& name,
                                                      const Endpoint& endpoint, const Rule* rule,
                                                      bool several, const EngineOptions& options) {
+  const BackendTls tls = ToTls(rule == nullptr ? options.default_tls : rule->tls);
   switch (endpoint.kind) {
     case EndpointKind::kSqlite:
       return OpenSqliteBackend(ToSqlite(name, endpoint, options));
     case EndpointKind::kPostgres: {
-      PostgresOptions postgres = ToPostgres(name, endpoint, rule, options);
+      PostgresOptions postgres = ToPostgres(name, endpoint, tls, rule, options);
       postgres.notify = several;
       return OpenPostgresBackend(postgres);
     }
     case EndpointKind::kMysql: {
-      const auto mysql = ToMysql(name, endpoint, rule, options);
+      const auto mysql = ToMysql(name, endpoint, tls, rule, options);
       return mysql.ok() ? OpenMysqlBackend(*mysql) : mysql.status();
     }
     case EndpointKind::kEtcd:
-      return OpenEtcdBackend(ToEtcd(name, endpoint, rule, options));
+      return OpenEtcdBackend(ToEtcd(name, endpoint, tls, options));
     case EndpointKind::kMemory:
       break;
   }
@@ -123,17 +155,18 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const std::string& name,
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endpoint, bool several,
                                                             const EngineOptions& options) {
   const std::string name = "metadata";
+  const BackendTls tls = MetadataTls(endpoint, options);
   switch (endpoint.kind) {
     case EndpointKind::kSqlite:
       return OpenSqliteMetadata(ToSqlite(name, endpoint, options));
     case EndpointKind::kPostgres:
-      return OpenPostgresMetadata(ToPostgres(name, endpoint, nullptr, options), several);
+      return OpenPostgresMetadata(ToPostgres(name, endpoint, tls, nullptr, options), several);
     case EndpointKind::kMysql: {
-      const auto mysql = ToMysql(name, endpoint, nullptr, options);
+      const auto mysql = ToMysql(name, endpoint, tls, nullptr, options);
       return mysql.ok() ? OpenMysqlMetadata(*mysql) : mysql.status();
     }
     case EndpointKind::kEtcd:
-      return OpenEtcdMetadata(ToEtcd(name, endpoint, nullptr, options));
+      return OpenEtcdMetadata(ToEtcd(name, endpoint, tls, options));
     case EndpointKind::kMemory:
       break;
   }

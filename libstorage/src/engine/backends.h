@@ -14,7 +14,8 @@ namespace storage {
 
 const char* EndpointKindName(EndpointKind kind);  // "sqlite"
 
-// rule: null for the default database; its TLS and pool settings count.
+// rule: null for the default database, whose TLS settings are in the options; its
+// own TLS and pool settings count otherwise.
 // several: other servers write it too, and are told of each commit.
 absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const std::string& name,
                                                      const Endpoint& endpoint, const Rule* rule,

@@ -31,6 +31,11 @@ struct EngineOptions {
   std::string topology_text;      // used instead of the path when not empty (tests)
   std::string default_endpoint;   // "" = sqlite://./libstorage.db; `multi://` accepted
   std::string metadata_endpoint;  // "" = SQLite file beside the default database ("<file>.meta")
+  // Of the default database, and of a metadata store that is a part of it.
+  TlsSettings default_tls;
+  // Of the metadata store. skip_verify alone asks for no TLS: it counts where the
+  // endpoint or the files do.
+  TlsSettings metadata_tls;
   int64_t history_ms = 4 * 3600 * 1000;      // REVISION_MAPPER_HISTORY; 0 = never compact
   int64_t history_bytes = int64_t{2} << 30;  // cap per backend, overrides the age
   int64_t max_value_bytes = 1536 * 1024;

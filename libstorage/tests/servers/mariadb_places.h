@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "tests/servers/mariadb_server.h"
 
 namespace storage::servers {
@@ -16,6 +17,12 @@ inline MysqlOptions OptionsAt(const std::string& place) {
   std::string& database = (*databases)[place];
   if (database.empty()) database = server.NewDatabase();
   return server.Options(database);
+}
+
+// An endpoint over TCP to a database of NewDatabase.
+inline std::string EndpointOf(const MariadbServer& server, const std::string& database) {
+  return absl::StrCat("mysql://", database, ":", server.Password(database),
+                      "@tcp(127.0.0.1:", server.port(), ")/", database);
 }
 
 }  // namespace storage::servers
