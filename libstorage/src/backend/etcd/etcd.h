@@ -18,9 +18,9 @@
 namespace storage {
 
 struct EtcdOptions {
-  std::string name;       // of the backend, for messages and metrics
-  std::string endpoints;  // http://host:port or https://…, further members after commas
-  BackendTls tls;         // "" = the system's roots; no client certificate
+  std::string name;            // of the backend, for messages and metrics
+  std::string endpoints;       // http://host:port or https://…, further members after commas
+  BackendTls tls;              // "" = the system's roots; no client certificate
   std::string user, password;  // "" = none
   int64_t slow_ms = 0;         // calls that take longer are logged; 0 = off
   Logger* logger = nullptr;    // may be null; outlives the backend

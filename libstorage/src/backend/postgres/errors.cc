@@ -101,7 +101,8 @@ absl::Status CheckServerVersion(int version, const Site& site) {
   const std::string name = version >= 100000
                                ? absl::StrCat(version / 10000)
                                : absl::StrCat(version / 10000, ".", version / 100 % 100);
-  return Refuse(site, absl::StrCat("is PostgreSQL ", name, ", which is too old: use PostgreSQL 12 or newer"));
+  return Refuse(
+      site, absl::StrCat("is PostgreSQL ", name, ", which is too old: use PostgreSQL 12 or newer"));
 }
 
 absl::Status Refuse(const Site& site, const std::string& why) {
