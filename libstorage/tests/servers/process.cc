@@ -52,6 +52,15 @@ absl::StatusOr<Account> AccountOf(const std::string& user) {
   return account;
 }
 
+// "" when the process is gone, also when it goes while its file is read: an iterator over
+// the stream would throw then.
+std::string ReadProc(const std::string& path) {
+  std::ifstream file(path);
+  std::string text;
+  std::getline(file, text, '\0');
+  return text;
+}
+
 // All processes with their parents.
 std::vector<std::pair<pid_t, pid_t>> AllProcesses() {
   std::vector<std::pair<pid_t, pid_t>> found;
@@ -60,8 +69,7 @@ std::vector<std::pair<pid_t, pid_t>> AllProcesses() {
   while (const struct dirent* entry = readdir(proc)) {
     const pid_t pid = static_cast<pid_t>(atoi(entry->d_name));
     if (pid <= 0) continue;
-    std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
-    std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    const std::string text = ReadProc(absl::StrCat("/proc/", pid, "/stat"));
     const size_t name_end = text.rfind(')');
     if (name_end == std::string::npos || name_end + 4 >= text.size()) continue;
     found.emplace_back(pid, static_cast<pid_t>(atoi(text.c_str() + name_end + 4)));
@@ -96,8 +104,7 @@ void SignalTree(pid_t root, int signal, std::vector<pid_t>* reached) {
 
 // Gone, or a zombie that some init has yet to reap.
 bool Gone(pid_t pid) {
-  std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const std::string text = ReadProc(absl::StrCat("/proc/", pid, "/stat"));
   const size_t name_end = text.rfind(')');
   return name_end == std::string::npos || text.compare(name_end, 3, ") Z") == 0;
 }
@@ -108,8 +115,7 @@ bool Still(pid_t pid) {
   std::error_code error;
   std::filesystem::directory_iterator tasks(absl::StrCat("/proc/", pid, "/task"), error), end;
   for (; !error && tasks != end; tasks.increment(error)) {
-    std::ifstream file(tasks->path() / "stat");
-    std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    const std::string text = ReadProc(tasks->path() / "stat");
     const size_t name_end = text.rfind(')');
     if (name_end == std::string::npos || name_end + 2 >= text.size()) continue;
     if (std::string_view("TtZX").find(text[name_end + 2]) == std::string_view::npos) return false;
