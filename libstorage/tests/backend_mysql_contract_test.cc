@@ -23,8 +23,9 @@ INSTANTIATE_CONTRACT(ContractTest, Mysql());
 INSTANTIATE_CONTRACT(PersistentTest, Mysql());
 
 MetadataFactory MysqlMeta() {
-  return {"mysql",
-          [](const std::string& place) { return OpenMysqlMetadata(servers::OptionsAt(place)); }};
+  return {"mysql", [](const std::string& place) {
+            return OpenMysqlMetadata(servers::OptionsAt(place), false);
+          }};
 }
 
 INSTANTIATE_CONTRACT(MetadataTest, MysqlMeta());

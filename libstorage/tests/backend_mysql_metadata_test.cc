@@ -18,7 +18,7 @@ class MysqlMetadataTest : public testing::Test {
   MysqlMetadataTest() : server_(MariadbServer::Shared()), database_(server_.NewDatabase()) {}
 
   std::unique_ptr<MetadataStore> Open() {
-    auto store = OpenMysqlMetadata(server_.Options(database_));
+    auto store = OpenMysqlMetadata(server_.Options(database_), false);
     EXPECT_TRUE(store.ok()) << store.status();
     return store.ok() ? *std::move(store) : nullptr;
   }
@@ -35,10 +35,11 @@ class MysqlMetadataTest : public testing::Test {
 TEST_F(MysqlMetadataTest, ASecondHolderIsRefusedAndTheFirstNamed) {
   auto first = Open();
   ASSERT_EQ(*first->Start(), 1);
-  const auto second = OpenMysqlMetadata(server_.Options(database_));
+  const auto second = OpenMysqlMetadata(server_.Options(database_), false);
   EXPECT_CODE(second.status(), kBusy);
   const std::string message(second.status().message());
-  EXPECT_NE(message.find(absl::StrCat("process ", getpid(), " on ")), std::string::npos) << message;
+  EXPECT_NE(message.find(absl::StrCat("pid ", getpid(), " on host ")), std::string::npos)
+      << message;
   EXPECT_NE(message.find("KILL "), std::string::npos) << message;
   EXPECT_EQ(message.find("s3cr3t"), std::string::npos) << message;
   ASSERT_OK(first->Reserve(10, {}));
@@ -49,7 +50,7 @@ TEST_F(MysqlMetadataTest, ASecondHolderIsRefusedAndTheFirstNamed) {
 // Another database of the same server is another store.
 TEST_F(MysqlMetadataTest, TheLockIsPerDatabase) {
   auto first = Open();
-  EXPECT_OK(OpenMysqlMetadata(server_.Options(server_.NewDatabase())).status());
+  EXPECT_OK(OpenMysqlMetadata(server_.Options(server_.NewDatabase()), false).status());
 }
 
 TEST_F(MysqlMetadataTest, AHolderWhoseSessionEndedIsReplacedAndFenced) {
@@ -111,7 +112,7 @@ TEST_F(MysqlMetadataTest, ALostReplyIsAnError) {
   TcpProxy proxy(server_.port());
   MysqlOptions options = server_.Options(database_);
   options.port = proxy.port();
-  auto store = OpenMysqlMetadata(options);
+  auto store = OpenMysqlMetadata(options, false);
   ASSERT_TRUE(store.ok()) << store.status();
   ASSERT_EQ(*(*store)->Start(), 1);
   proxy.Arm(TcpProxy::Fault::kLoseAnswer, "COMMIT");

@@ -57,7 +57,7 @@ TEST_F(MysqlOpenTest, AWrongPassword) {
   MysqlOptions options = Options();
   options.password = "s3cr3t-but-wrong";
   EXPECT_REFUSED(OpenMysqlBackend(options).status(), kInvalid, "check user and password");
-  EXPECT_REFUSED(OpenMysqlMetadata(options).status(), kInvalid, "check user and password");
+  EXPECT_REFUSED(OpenMysqlMetadata(options, false).status(), kInvalid, "check user and password");
 }
 
 TEST_F(MysqlOpenTest, ADatabaseThatIsNotThere) {
@@ -112,7 +112,8 @@ TEST_F(MysqlOpenTest, AForeignTableInTheWay) {
   EXPECT_EQ(server_.Sql("SHOW COLUMNS FROM stg_objects", database_).substr(0, 2), "id");
   server_.Sql("DROP TABLE stg_objects; CREATE TABLE stg_m_clock(id INT)", database_);
   EXPECT_OK(Open()) << "other tables do not matter";
-  EXPECT_REFUSED(OpenMysqlMetadata(Options()).status(), kInvalid, "stg_m_clock was not made");
+  EXPECT_REFUSED(OpenMysqlMetadata(Options(), false).status(), kInvalid,
+                 "stg_m_clock was not made");
 }
 
 TEST_F(MysqlOpenTest, TablesThatSomebodyChanged) {
@@ -148,14 +149,14 @@ TEST_F(MysqlOpenTest, TablesThatSomebodyChanged) {
 
 TEST_F(MysqlOpenTest, ANewerSchema) {
   ASSERT_OK(Open());
-  ASSERT_OK(OpenMysqlMetadata(Options()).status());
+  ASSERT_OK(OpenMysqlMetadata(Options(), false).status());
   // A newer version may have other columns: that is not what is complained of.
   server_.Sql(
       "UPDATE stg_meta SET value = '7' WHERE name = 'version'; ALTER TABLE stg_events ADD x INT; "
       "UPDATE stg_m_state SET version = 8",
       database_);
   EXPECT_REFUSED(Open(), kInvalid, "schema version 7, but this build knows versions up to 1");
-  EXPECT_REFUSED(OpenMysqlMetadata(Options()).status(), kInvalid, "schema version 8");
+  EXPECT_REFUSED(OpenMysqlMetadata(Options(), false).status(), kInvalid, "schema version 8");
 }
 
 // MySQL commits each CREATE by itself: whatever was there when the first server was
@@ -242,14 +243,14 @@ TEST(MysqlSettingsTest, RelaxedAndStatementBasedServers) {
       {"--log-bin", "--server-id=1", "--binlog-format=MIXED", "--sync-binlog=0"});
   ASSERT_TRUE(server.ok()) << server.status();
   const MysqlOptions options = (*server)->Options((*server)->NewDatabase());
-  EXPECT_REFUSED(OpenMysqlMetadata(options).status(), kInvalid, "sync_binlog is not 1");
+  EXPECT_REFUSED(OpenMysqlMetadata(options, false).status(), kInvalid, "sync_binlog is not 1");
   {
     auto backend = OpenMysqlBackend(options);
     ASSERT_TRUE(backend.ok()) << backend.status();
     EXPECT_FALSE((*backend)->durable());
   }
   (*server)->Sql("SET GLOBAL sync_binlog = 1");
-  EXPECT_OK(OpenMysqlMetadata(options).status());
+  EXPECT_OK(OpenMysqlMetadata(options, false).status());
   {
     auto backend = OpenMysqlBackend(options);
     ASSERT_TRUE(backend.ok()) << backend.status();
@@ -264,7 +265,8 @@ TEST(MysqlSettingsTest, RelaxedAndStatementBasedServers) {
   EXPECT_TRUE((*backend)->durable());
   backend->reset();
   (*server)->Sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2");
-  EXPECT_REFUSED(OpenMysqlMetadata(options).status(), kInvalid, "innodb_flush_log_at_trx_commit");
+  EXPECT_REFUSED(OpenMysqlMetadata(options, false).status(), kInvalid,
+                 "innodb_flush_log_at_trx_commit");
   EXPECT_FALSE((*OpenMysqlBackend(options))->durable());
   (*server)->Sql("SET GLOBAL binlog_format = STATEMENT");
   EXPECT_REFUSED(OpenMysqlBackend(options).status(), kInvalid, "binlog_format=MIXED or ROW");
@@ -287,7 +289,7 @@ TEST(MysqlVersionTest, OldServersAreRefused) {
       continue;
     }
     for (const absl::Status& status :
-         {OpenMysqlBackend(options).status(), OpenMysqlMetadata(options).status()}) {
+         {OpenMysqlBackend(options).status(), OpenMysqlMetadata(options, false).status()}) {
       EXPECT_REFUSED(status, kInvalid, "which is too old: use MariaDB 10.3, MySQL 8.0, or newer");
       EXPECT_TRUE(Contains(std::string(status.message()), absl::AsciiStrToLower(each.version)));
     }

@@ -31,7 +31,7 @@ class EngineSharedFault : public SharedTest {
 };
 
 // Counterexample 1's other half: nobody may wait for ever for numbers that were taken.
-TEST_F(EngineSharedFault, NumbersThatNobodyCommitsAreVoidedByAnother) {
+TEST_P(EngineSharedFault, NumbersThatNobodyCommitsAreVoidedByAnother) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -53,7 +53,7 @@ TEST_F(EngineSharedFault, NumbersThatNobodyCommitsAreVoidedByAnother) {
 }
 
 // The janitor: nobody reads, and the server that took the numbers is gone.
-TEST_F(EngineSharedFault, TheJanitorVoidsWhatADeadServerTook) {
+TEST_P(EngineSharedFault, TheJanitorVoidsWhatADeadServerTook) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -61,19 +61,13 @@ TEST_F(EngineSharedFault, TheJanitorVoidsWhatADeadServerTook) {
   EXPECT_EQ(Put(*one.engine, one.pods, "/registry/pods/a1", "v").code, Code::kUnavailable);
   one.hooks->Clear();
   one.engine.reset();
-  const auto head = [&] {
-    const std::string uri = Options().topology_text;
-    const size_t end = uri.find("\"\n");
-    const size_t slash = uri.rfind('/', end);
-    return PostgresServer::Shared().Sql(uri.substr(slash + 1, end - slash - 1),
-                                        "SELECT head FROM libstorage.lane");
-  };
+  const auto head = [&] { return Sql("a", "SELECT head FROM $lane"); };
   EXPECT_TRUE(servers::WaitFor([&] { return head() == "2"; }, absl::Seconds(10))) << head();
 }
 
 // Counterexample 9 with two servers: it landed, the reply and the fence were lost, and
 // the other server sees it once.
-TEST_F(EngineSharedFault, AWriteOfUnknownOutcomeIsSeenOnceByAll) {
+TEST_P(EngineSharedFault, AWriteOfUnknownOutcomeIsSeenOnceByAll) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -93,7 +87,7 @@ TEST_F(EngineSharedFault, AWriteOfUnknownOutcomeIsSeenOnceByAll) {
 }
 
 // The same, and its server finds out: acknowledged although the other one wrote between.
-TEST_F(EngineSharedFault, ALostReplyIsResolvedBehindAFence) {
+TEST_P(EngineSharedFault, ALostReplyIsResolvedBehindAFence) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -115,7 +109,7 @@ TEST_F(EngineSharedFault, ALostReplyIsResolvedBehindAFence) {
 
 // A compaction by another server between the fence and the look-up of the token: that
 // the token is not there proves nothing then.
-TEST_F(EngineSharedFault, ATokenBelowTheFloorProvesNothing) {
+TEST_P(EngineSharedFault, ATokenBelowTheFloorProvesNothing) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -136,20 +130,14 @@ TEST_F(EngineSharedFault, ATokenBelowTheFloorProvesNothing) {
 }
 
 // Sessions that the server ends, the listening one too: nothing is lost for a watch.
-TEST_F(EngineSharedFault, LostConnectionsLoseNoEvent) {
-  auto started = PostgresServer::Start();
-  ASSERT_TRUE(started.ok()) << started.status();
-  Server one = Open(Options(**started));
-  Server two = Open(Options(**started));
+TEST_P(EngineSharedFault, LostConnectionsLoseNoEvent) {
+  Server one = Open();
+  Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
   Watcher watcher(*two.engine, two.pods, kAllPods, 1);
   std::vector<int64_t> revs;
   for (int i = 0; i < 6; ++i) {
-    if (i % 2 == 1) {
-      (*started)->Sql("postgres",
-                      "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE "
-                      "usename = 'stg'");
-    }
+    if (i % 2 == 1) EndSessions();
     WriteResult result;
     EXPECT_TRUE(servers::WaitFor(
         [&] {
@@ -175,7 +163,7 @@ TEST_F(EngineSharedFault, LostConnectionsLoseNoEvent) {
 
 // One database is gone: kinds that cannot be there are served, of spread ones what is
 // elsewhere; no list is partial, and the answer comes in time.
-TEST_F(EngineSharedFault, ADeadDatabaseHoldsUpOnlyWhatMayBeThere) {
+TEST_P(EngineSharedFault, ADeadDatabaseHoldsUpOnlyWhatMayBeThere) {
   auto started = PostgresServer::Start();
   ASSERT_TRUE(started.ok()) << started.status();
   EngineOptions options = Options();
@@ -214,26 +202,24 @@ TEST_F(EngineSharedFault, ADeadDatabaseHoldsUpOnlyWhatMayBeThere) {
 
 // Counterexample 2 with several servers: acknowledged writes are gone from a lane. No
 // server repairs that.
-TEST_F(EngineSharedFault, ALaneThatWentBackIsNotVoided) {
+TEST_P(EngineSharedFault, ALaneThatWentBackIsNotVoided) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
   EXPECT_EQ(Put(*one.engine, one.nodes, "/registry/nodes/n", "v").revision, 2);
   EXPECT_EQ(Put(*one.engine, one.nodes, "/registry/nodes/n", "w").revision, 3);
   EXPECT_EQ(*two.engine->CurrentRevision(two.nodes), 3);
-  const std::string uri = Options().default_endpoint;
-  const std::string database = uri.substr(uri.rfind('/') + 1);
-  PostgresServer::Shared().Sql(database, "UPDATE libstorage.lane SET head = 2");
+  Sql("d", "UPDATE $lane SET head = 2");
   for (Server* server : {&one, &two}) {
     const WriteResult result = Put(*server->engine, server->nodes, "/registry/nodes/m", "v");
     EXPECT_EQ(result.code, Code::kCorrupt) << result.error;
   }
-  EXPECT_EQ(PostgresServer::Shared().Sql(database, "SELECT head FROM libstorage.lane"), "2");
+  EXPECT_EQ(Sql("d", "SELECT head FROM $lane"), "2");
 }
 
 // A number of another database, as a minimum: the answer says it, and no server says
 // less of this kind afterwards.
-TEST_F(EngineSharedFault, AMinimumAboveTheHeadRaisesIt) {
+TEST_P(EngineSharedFault, AMinimumAboveTheHeadRaisesIt) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -251,6 +237,8 @@ TEST_F(EngineSharedFault, AMinimumAboveTheHeadRaisesIt) {
   ListAll(*two.engine, two.nodes, kAllNodes, minimum, &header, &status);
   EXPECT_EQ(CodeOf(status), Code::kFutureRevision) << status;
 }
+
+STG_ON_EACH_METADATA_KIND(EngineSharedFault);
 
 }  // namespace
 }  // namespace storage

@@ -33,7 +33,7 @@ class EngineSharedMixed : public SharedTest {
 
 // Both servers write to each database at once: every write succeeds, has a number of its
 // own, and is told once, in order, on both.
-TEST_F(EngineSharedMixed, OneHistoryOverThreeKinds) {
+TEST_P(EngineSharedMixed, OneHistoryOverThreeKinds) {
   Server servers[2] = {Open(Mixed()), Open(Mixed())};
   ASSERT_TRUE(servers[0].engine != nullptr && servers[1].engine != nullptr);
   Watcher watchers[2] = {{*servers[0].engine, servers[0].pods, kAllPods, 1},
@@ -79,7 +79,7 @@ TEST_F(EngineSharedMixed, OneHistoryOverThreeKinds) {
 }
 
 // A polled database: first event after a pause within 1.1 s, soon while it is busy.
-TEST_F(EngineSharedMixed, APolledDatabaseIsFollowed) {
+TEST_P(EngineSharedMixed, APolledDatabaseIsFollowed) {
   Server one = Open(Mixed());
   Server two = Open(Mixed());
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -95,6 +95,8 @@ TEST_F(EngineSharedMixed, APolledDatabaseIsFollowed) {
   EXPECT_TRUE(one.engine->Close().ok());
   EXPECT_TRUE(two.engine->Close().ok());
 }
+
+STG_ON_EACH_METADATA_KIND(EngineSharedMixed);
 
 }  // namespace
 }  // namespace storage

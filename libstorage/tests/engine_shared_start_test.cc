@@ -18,15 +18,20 @@ class EngineSharedStart : public SharedTest {
   static int64_t Epoch(const Server& server) {
     return nlohmann::json::parse(server.engine->LayoutJson()).at("epoch");
   }
-  // Of the metadata store; the name of its database is in the options.
-  static std::string State(const EngineOptions& options, const std::string& sql) {
-    const std::string& uri = options.default_endpoint;
-    const size_t slash = uri.rfind('/');
-    return PostgresServer::Shared().Sql(uri.substr(slash + 1), sql);
+  // 1 = the last server closed it in order.
+  std::string Clean() { return Sql("d", "SELECT CASE WHEN clean THEN 1 ELSE 0 END FROM $state"); }
+  std::string Version() {
+    return Sql("d", OnPostgres() ? "SELECT value FROM libstorage_meta.meta WHERE name = 'version'"
+                                 : "SELECT version FROM $state");
+  }
+  void SetVersion(const std::string& version) {
+    Sql("d", OnPostgres() ? "UPDATE libstorage_meta.meta SET value = '" + version +
+                                "' WHERE name = 'version'"
+                          : "UPDATE $state SET version = " + version);
   }
 };
 
-TEST_F(EngineSharedStart, TheFirstStartsAndTheOthersJoin) {
+TEST_P(EngineSharedStart, TheFirstStartsAndTheOthersJoin) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -35,14 +40,15 @@ TEST_F(EngineSharedStart, TheFirstStartsAndTheOthersJoin) {
   EXPECT_EQ(Put(*two.engine, two.nodes, "/registry/nodes/n", "v").revision, 2);
   // The one that began is gone; the other and a third go on in its epoch.
   EXPECT_TRUE(one.engine->Close().ok());
-  EXPECT_EQ(State(Options(), "SELECT clean FROM libstorage_meta.state"), "f");
+  EXPECT_EQ(Clean(), "0");
   Server three = Open();
   ASSERT_NE(three.engine, nullptr);
   EXPECT_EQ(Epoch(three), 1);
   EXPECT_EQ(Put(*three.engine, three.nodes, "/registry/nodes/n", "v").revision, 3);
   EXPECT_TRUE(two.engine->Close().ok());
   EXPECT_TRUE(three.engine->Close().ok());
-  EXPECT_EQ(State(Options(), "SELECT clean, reserved FROM libstorage_meta.state"), "t|3");
+  EXPECT_EQ(Clean(), "1");
+  EXPECT_EQ(Sql("d", "SELECT reserved FROM $state"), "3");
   Server four = Open();
   ASSERT_NE(four.engine, nullptr);
   EXPECT_EQ(Epoch(four), 2);
@@ -51,7 +57,7 @@ TEST_F(EngineSharedStart, TheFirstStartsAndTheOthersJoin) {
 
 // Numbers of one server alone are everybody's; with several, a kind has those of its
 // database. None may be lower than what was shown before.
-TEST_F(EngineSharedStart, NumbersDoNotGoDownWhenALaneWasQuiet) {
+TEST_P(EngineSharedStart, NumbersDoNotGoDownWhenALaneWasQuiet) {
   {
     Server one = Open();
     ASSERT_NE(one.engine, nullptr);
@@ -66,7 +72,7 @@ TEST_F(EngineSharedStart, NumbersDoNotGoDownWhenALaneWasQuiet) {
   EXPECT_EQ(header.revision, 3);
 }
 
-TEST_F(EngineSharedStart, AnotherTopologyIsRefused) {
+TEST_P(EngineSharedStart, AnotherTopologyIsRefused) {
   Server one = Open();
   ASSERT_NE(one.engine, nullptr);
   EngineOptions other = Options();
@@ -84,7 +90,7 @@ TEST_F(EngineSharedStart, AnotherTopologyIsRefused) {
   EXPECT_EQ(Put(*one.engine, one.pods, "/registry/pods/a1", "v").code, Code::kOk);
 }
 
-TEST_F(EngineSharedStart, WhoSharesWithNobodyIsRefusedAndRefuses) {
+TEST_P(EngineSharedStart, WhoSharesWithNobodyIsRefusedAndRefuses) {
   EngineOptions alone = Options();
   servers::ServerDir dir("");
   alone.topology_text = "backends:\n- endpoint: sqlite://" + dir.path() +
@@ -95,14 +101,14 @@ TEST_F(EngineSharedStart, WhoSharesWithNobodyIsRefusedAndRefuses) {
     const absl::Status status = Engine::Open(alone).status();
     EXPECT_EQ(CodeOf(status), Code::kBusy) << status;
     EXPECT_THAT(std::string(status.message()),
-                AllOf(HasSubstr("used by another process: pid "),
-                      HasSubstr("only when its metadata store is on PostgreSQL and none of its "
-                                "databases is a file"),
+                AllOf(HasSubstr("pid "),
+                      HasSubstr("only when its metadata store is on PostgreSQL or MySQL and "
+                                "none of its databases is a file"),
                       HasSubstr("rule \"a\" is sqlite")));
   }
   auto engine = Engine::Open(alone);
   ASSERT_FALSE(engine.ok()) << "its rule has another database now";
-  alone.default_endpoint = PostgresServer::Shared().Uri("alone_default");
+  alone.default_endpoint = Endpoint("alone");
   engine = Engine::Open(alone);
   ASSERT_TRUE(engine.ok()) << engine.status();
   EngineOptions sharing = Options();
@@ -113,7 +119,7 @@ TEST_F(EngineSharedStart, WhoSharesWithNobodyIsRefusedAndRefuses) {
               AllOf(HasSubstr("used by a process that shares it with nobody"), HasSubstr("pid ")));
 }
 
-TEST_F(EngineSharedStart, ANewHistoryIsBegunByOneAlone) {
+TEST_P(EngineSharedStart, ANewHistoryIsBegunByOneAlone) {
   Server one = Open();
   ASSERT_NE(one.engine, nullptr);
   EngineOptions restored = Options();
@@ -125,12 +131,12 @@ TEST_F(EngineSharedStart, ANewHistoryIsBegunByOneAlone) {
 
 // A start that was cut short left lanes of the epoch before: whoever comes next sees
 // that nobody runs and starts; while somebody runs it is an error, not a second epoch.
-TEST_F(EngineSharedStart, LanesOfAnotherEpochAreNotJoined) {
+TEST_P(EngineSharedStart, LanesOfAnotherEpochAreNotJoined) {
   const EngineOptions options = Options();
   {
     Server one = Open();
     ASSERT_NE(one.engine, nullptr);
-    State(options, "UPDATE libstorage_meta.state SET epoch = epoch + 1");
+    Sql("d", "UPDATE $state SET epoch = epoch + 1");
     const absl::Status status = Engine::Open(options).status();
     EXPECT_EQ(CodeOf(status), Code::kBusy) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr("was killed during its start"));
@@ -143,12 +149,12 @@ TEST_F(EngineSharedStart, LanesOfAnotherEpochAreNotJoined) {
 
 // While it had no connection another one began a new epoch: it must not go on, and says
 // so where a supervisor looks.
-TEST_F(EngineSharedStart, AServerOfAnOldEpochIsFenced) {
+TEST_P(EngineSharedStart, AServerOfAnOldEpochIsFenced) {
   const EngineOptions options = Options();
   Server one = Open();
   ASSERT_NE(one.engine, nullptr);
   EXPECT_TRUE(one.engine->CheckEngine().ok());
-  State(options, "UPDATE libstorage_meta.state SET epoch = epoch + 1");
+  Sql("d", "UPDATE $state SET epoch = epoch + 1");
   EXPECT_TRUE(servers::WaitFor([&] { return !one.engine->CheckEngine().ok(); }, absl::Seconds(10)));
   EXPECT_THAT(std::string(one.engine->CheckEngine().message()), HasSubstr("new epoch"));
   const WriteResult result = Put(*one.engine, one.nodes, "/registry/nodes/n", "v");
@@ -156,7 +162,7 @@ TEST_F(EngineSharedStart, AServerOfAnOldEpochIsFenced) {
   EXPECT_FALSE(one.engine->CurrentRevision(one.pods).ok());
 }
 
-TEST_F(EngineSharedStart, MetadataOfVersion1IsUpgraded) {
+TEST_P(EngineSharedStart, MetadataOfVersion1IsUpgraded) {
   const EngineOptions options = Options();
   {
     Server one = Open();
@@ -164,15 +170,15 @@ TEST_F(EngineSharedStart, MetadataOfVersion1IsUpgraded) {
     EXPECT_EQ(Put(*one.engine, one.nodes, "/registry/nodes/n", "v").revision, 2);
     ASSERT_TRUE(one.engine->Close().ok());
   }
-  State(options, "ALTER TABLE libstorage_meta.backends DROP COLUMN alloc");
-  State(options, "UPDATE libstorage_meta.meta SET value = '1' WHERE name = 'version'");
+  Sql("d", "ALTER TABLE $backends DROP COLUMN alloc");
+  if (!OnPostgres()) Sql("d", "DROP TABLE stg_m_servers");
+  SetVersion("1");
   Server two = Open();
   ASSERT_NE(two.engine, nullptr);
   EXPECT_EQ(Put(*two.engine, two.nodes, "/registry/nodes/n", "v").revision, 3);
-  EXPECT_EQ(State(options, "SELECT value FROM libstorage_meta.meta WHERE name = 'version'"), "2");
-  EXPECT_EQ(State(options, "SELECT alloc FROM libstorage_meta.backends WHERE name = 'default'"),
-            "3");
-  State(options, "UPDATE libstorage_meta.meta SET value = '3' WHERE name = 'version'");
+  EXPECT_EQ(Version(), "2");
+  EXPECT_EQ(Sql("d", "SELECT alloc FROM $backends WHERE name = 'default'"), "3");
+  SetVersion("3");
   const absl::Status status = Engine::Open(options).status();
   EXPECT_EQ(CodeOf(status), Code::kInvalid) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("knows versions up to 2"));
@@ -180,7 +186,7 @@ TEST_F(EngineSharedStart, MetadataOfVersion1IsUpgraded) {
 
 // Kinds that servers register at the same moment are all remembered: a change of rules
 // is checked against each.
-TEST_F(EngineSharedStart, EveryKindOfEveryServerIsRemembered) {
+TEST_P(EngineSharedStart, EveryKindOfEveryServerIsRemembered) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -194,14 +200,13 @@ TEST_F(EngineSharedStart, EveryKindOfEveryServerIsRemembered) {
   std::thread other([&] { register_all(two, "two"); });
   register_all(one, "one");
   other.join();
-  const nlohmann::json topo =
-      nlohmann::json::parse(State(Options(), "SELECT topo FROM libstorage_meta.state"));
+  const nlohmann::json topo = nlohmann::json::parse(Sql("d", "SELECT topo FROM $state"));
   EXPECT_EQ(topo.at("resources").size(), 2u * kKinds + 2);  // with pods and nodes
 }
 
 // A rule went, one server ran alone without it, and its name is still in the metadata:
 // that keeps nobody from a clean end.
-TEST_F(EngineSharedStart, ANameThatIsGoneDoesNotSpoilTheEnd) {
+TEST_P(EngineSharedStart, ANameThatIsGoneDoesNotSpoilTheEnd) {
   const EngineOptions options = Options();
   {
     Server one = Open();
@@ -210,15 +215,17 @@ TEST_F(EngineSharedStart, ANameThatIsGoneDoesNotSpoilTheEnd) {
     EXPECT_EQ(Delete(*one.engine, one.pods, "/registry/pods/a1").code, Code::kOk);
     ASSERT_TRUE(one.engine->Close().ok());
   }
-  State(options, "UPDATE libstorage_meta.backends SET alloc = 1000000 WHERE name = 'a'");
+  Sql("d", "UPDATE $backends SET alloc = 1000000 WHERE name = 'a'");
   EngineOptions without = options;
   without.topology_text = "backends: []\n";
   Server two = Open(without);
   ASSERT_NE(two.engine, nullptr);
   EXPECT_EQ(Put(*two.engine, two.nodes, "/registry/nodes/n", "v").code, Code::kOk);
   EXPECT_TRUE(two.engine->Close().ok());
-  EXPECT_EQ(State(options, "SELECT clean FROM libstorage_meta.state"), "t");
+  EXPECT_EQ(Clean(), "1");
 }
+
+STG_ON_EACH_METADATA_KIND(EngineSharedStart);
 
 }  // namespace
 }  // namespace storage

@@ -24,7 +24,7 @@ int64_t HeadOf(Engine& engine, ResourceId resource) {
   return rev.value_or(-1);
 }
 
-TEST_F(EngineShared, OneServerAddsOneToEachWrite) {
+TEST_P(EngineShared, OneServerAddsOneToEachWrite) {
   Server one = Open();
   ASSERT_NE(one.engine, nullptr);
   ReadHeader header;
@@ -39,7 +39,7 @@ TEST_F(EngineShared, OneServerAddsOneToEachWrite) {
   EXPECT_TRUE(one.engine->Close().ok());
 }
 
-TEST_F(EngineShared, AServerSeesWhatAnotherAcknowledged) {
+TEST_P(EngineShared, AServerSeesWhatAnotherAcknowledged) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -77,7 +77,7 @@ TEST_F(EngineShared, AServerSeesWhatAnotherAcknowledged) {
   EXPECT_TRUE(two.engine->Close().ok());
 }
 
-TEST_F(EngineShared, OfTwoWritersOfOneRevisionOneWins) {
+TEST_P(EngineShared, OfTwoWritersOfOneRevisionOneWins) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -97,7 +97,7 @@ TEST_F(EngineShared, OfTwoWritersOfOneRevisionOneWins) {
   }
 }
 
-TEST_F(EngineShared, AWatchGetsTheEventsOfAllServersInOrder) {
+TEST_P(EngineShared, AWatchGetsTheEventsOfAllServersInOrder) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -119,7 +119,7 @@ TEST_F(EngineShared, AWatchGetsTheEventsOfAllServersInOrder) {
   EXPECT_EQ(revs(nodes.Events(node_revs.size())), node_revs);
 }
 
-TEST_F(EngineShared, ProgressIsAtLeastWhatAnotherAcknowledged) {
+TEST_P(EngineShared, ProgressIsAtLeastWhatAnotherAcknowledged) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -143,7 +143,7 @@ TEST_F(EngineShared, ProgressIsAtLeastWhatAnotherAcknowledged) {
 }
 
 // By the notification: the probe alone would take half a second in the median.
-TEST_F(EngineShared, AWriteOfAnotherServerIsToldAtOnce) {
+TEST_P(EngineShared, AWriteOfAnotherServerIsToldAtOnce) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -161,7 +161,7 @@ TEST_F(EngineShared, AWriteOfAnotherServerIsToldAtOnce) {
 }
 
 // A kind that only another server knew so far: its events before are in the database.
-TEST_F(EngineShared, AKindThatIsRegisteredLaterMissesNothing) {
+TEST_P(EngineShared, AKindThatIsRegisteredLaterMissesNothing) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -178,7 +178,7 @@ TEST_F(EngineShared, AKindThatIsRegisteredLaterMissesNothing) {
 }
 
 // The server that wrote it is gone: another one removes what expires.
-TEST_F(EngineShared, WhatExpiresIsReapedByAnotherServer) {
+TEST_P(EngineShared, WhatExpiresIsReapedByAnotherServer) {
   Server one = Open();
   Server two = Open();
   ASSERT_TRUE(one.engine != nullptr && two.engine != nullptr);
@@ -194,7 +194,7 @@ TEST_F(EngineShared, WhatExpiresIsReapedByAnotherServer) {
 
 // Both servers write and list and watch. Every write is told once, in order, on both,
 // and a list at R has what was committed up to R.
-TEST_F(EngineShared, OneHistoryUnderLoad) {
+TEST_P(EngineShared, OneHistoryUnderLoad) {
   Server servers[2] = {Open(), Open()};
   ASSERT_TRUE(servers[0].engine != nullptr && servers[1].engine != nullptr);
   Watcher watchers[2] = {{*servers[0].engine, servers[0].pods, kAllPods, 1},
@@ -258,6 +258,8 @@ TEST_F(EngineShared, OneHistoryUnderLoad) {
     EXPECT_EQ(list.pairs, Pairs(at.begin(), at.end())) << "at " << list.rev;
   }
 }
+
+STG_ON_EACH_METADATA_KIND(EngineShared);
 
 }  // namespace
 }  // namespace storage

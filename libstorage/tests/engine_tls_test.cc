@@ -41,12 +41,12 @@ TEST(EngineTls, TheDefaultDatabaseHasItsOwnAndARuleItsOwn) {
   rule.tls = WithCa("/rule.ca");
   for (const char* text : kEndpoints) {
     const Endpoint endpoint = Parsed(text);
-    EXPECT_THAT(Refusal(OpenBackend("default", endpoint, nullptr, options).status()),
+    EXPECT_THAT(Refusal(OpenBackend("default", endpoint, nullptr, false, options).status()),
                 HasSubstr("caFile of backendTLS, /default.ca"));
-    EXPECT_THAT(Refusal(OpenBackend("a", endpoint, &rule, options).status()),
+    EXPECT_THAT(Refusal(OpenBackend("a", endpoint, &rule, false, options).status()),
                 HasSubstr("caFile of backendTLS, /rule.ca"));
     rule.tls = TlsSettings();
-    EXPECT_THAT(Refusal(OpenBackend("a", endpoint, &rule, options).status()),
+    EXPECT_THAT(Refusal(OpenBackend("a", endpoint, &rule, false, options).status()),
                 Not(HasSubstr("default.ca")));
     rule.tls = WithCa("/rule.ca");
   }
@@ -57,13 +57,16 @@ TEST(EngineTls, TheMetadataStoreHasItsOwnOrThatOfTheDefaultDatabaseItIsPartOf) {
     const Endpoint endpoint = Parsed(text);
     EngineOptions options;
     options.default_tls = WithCa("/default.ca");
-    EXPECT_THAT(Refusal(OpenMetadata(endpoint, options).status()), HasSubstr("/default.ca"));
+    EXPECT_THAT(Refusal(OpenMetadata(endpoint, false, options).status()), HasSubstr("/default.ca"));
     options.metadata_endpoint = text;
-    EXPECT_THAT(Refusal(OpenMetadata(endpoint, options).status()), Not(HasSubstr("/default.ca")));
+    EXPECT_THAT(Refusal(OpenMetadata(endpoint, false, options).status()),
+                Not(HasSubstr("/default.ca")));
     options.metadata_tls = WithCa("/metadata.ca");
-    EXPECT_THAT(Refusal(OpenMetadata(endpoint, options).status()), HasSubstr("/metadata.ca"));
+    EXPECT_THAT(Refusal(OpenMetadata(endpoint, false, options).status()),
+                HasSubstr("/metadata.ca"));
     options.metadata_endpoint.clear();
-    EXPECT_THAT(Refusal(OpenMetadata(endpoint, options).status()), HasSubstr("/metadata.ca"));
+    EXPECT_THAT(Refusal(OpenMetadata(endpoint, false, options).status()),
+                HasSubstr("/metadata.ca"));
   }
 }
 

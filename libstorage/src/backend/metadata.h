@@ -52,7 +52,7 @@ struct Numbers {
   std::map<std::string, Lane> lanes;
 };
 
-// What a metadata store that several servers use at once can do besides. Every
+// What a metadata store that several servers use at once (PostgreSQL, MySQL) can do besides. Every
 // server holds a claim that is shared; who comes first, when no other one runs, starts
 // (MetadataStore::Start) while the others wait; the rest join what is running.
 //

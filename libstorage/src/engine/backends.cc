@@ -53,8 +53,9 @@ bool AsksForTls(const Endpoint& endpoint) {
 BackendTls MetadataTls(const Endpoint& endpoint, const EngineOptions& options) {
   BackendTls tls = ToTls(options.metadata_tls);
   const bool skip = tls.skip_verify;
+  tls.skip_verify = false;  // it asks for no TLS where there is none
   if (!tls.any_file() && options.metadata_endpoint.empty()) tls = ToTls(options.default_tls);
-  if (skip) tls.skip_verify = tls.skip_verify || tls.any_file() || AsksForTls(endpoint);
+  if (skip && (tls.any_file() || AsksForTls(endpoint))) tls.skip_verify = true;
   return tls;
 }
 
@@ -109,7 +110,9 @@ bool CanBeShared(EndpointKind kind) {
          kind == EndpointKind::kEtcd;
 }
 
-bool CanShareMetadata(EndpointKind kind) { return kind == EndpointKind::kPostgres; }
+bool CanShareMetadata(EndpointKind kind) {
+  return kind == EndpointKind::kPostgres || kind == EndpointKind::kMysql;
+}
 
 const char* EndpointKindName(EndpointKind kind) {
   switch (kind) {
@@ -163,7 +166,7 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endp
       return OpenPostgresMetadata(ToPostgres(name, endpoint, tls, nullptr, options), several);
     case EndpointKind::kMysql: {
       const auto mysql = ToMysql(name, endpoint, tls, nullptr, options);
-      return mysql.ok() ? OpenMysqlMetadata(*mysql) : mysql.status();
+      return mysql.ok() ? OpenMysqlMetadata(*mysql, several) : mysql.status();
     }
     case EndpointKind::kEtcd:
       return OpenEtcdMetadata(ToEtcd(name, endpoint, tls, options));

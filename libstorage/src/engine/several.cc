@@ -12,8 +12,9 @@
 namespace storage {
 namespace {
 
-// A server that was killed a moment ago may still have its claim.
-constexpr int64_t kPatienceOfStartsMs = 2000;
+// A server that was killed a moment ago may still have its claim. Less than a statement may
+// take (kStatementMs of PostgreSQL).
+constexpr int64_t kPatienceOfStartsMs = 1500;
 // Others register resources at the same time, each once.
 constexpr int kSwaps = 100;
 
@@ -46,7 +47,7 @@ absl::Status EngineImpl::OpenMetadataStore() {
       Code::kBusy,
       absl::StrCat(status.message(),
                    ". Several servers may share a topology only when its metadata store is on "
-                   "PostgreSQL and none of its databases is a file: ",
+                   "PostgreSQL or MySQL and none of its databases is a file: ",
                    unshareable_),
       "metadata", DriverCodeOf(status)));
 }

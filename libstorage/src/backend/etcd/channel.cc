@@ -5,8 +5,8 @@
 #include <grpcpp/security/tls_credentials_options.h>
 
 #include <fstream>
-#include <iterator>
 #include <mutex>
+#include <sstream>
 
 #include "absl/strings/str_cat.h"
 
@@ -22,8 +22,9 @@ constexpr int kConnectMs = 2000;
 absl::StatusOr<std::string> ReadFile(const std::string& path, const char* what,
                                      const std::string& backend) {
   std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (file && !text.empty()) return text;
+  std::ostringstream text;  // an iterator over the file would throw when it cannot be read
+  text << file.rdbuf();
+  if (file && text && !text.str().empty()) return text.str();
   return MakeStatus(Code::kInvalid,
                     absl::StrCat(what, " of backendTLS, ", path, ", is empty or cannot be read"),
                     backend);

@@ -32,7 +32,7 @@ std::chrono::system_clock::time_point Deadline(SteadyTime until) {
 
 bool SpeaksOfTls(const std::string& message) {
   for (const char* words : {"andshake", "ertificate", "CERTIFICATE", "Socket closed",
-                            "onnection reset", "roken pipe"}) {
+                            "onnection reset", "roken pipe", "Endpoint read failed"}) {
     if (absl::StrContains(message, words)) return true;
   }
   return false;
@@ -54,11 +54,13 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(const EtcdOptions& option
 // Names our certificates where they may be the reason.
 Failure Client::Failed(const grpc::Status& status, const Member& member) const {
   Failure failure = Explain(status.error_code(), status.error_message(), member.address, name());
-  if (absl::StrContains(options_.endpoints, "https://") && SpeaksOfTls(status.error_message())) {
-    failure.status = MakeStatus(CodeOf(failure.status),
-                                absl::StrCat(failure.status.message(), TlsRemedy(options_.tls)),
-                                name(), DriverCodeOf(failure.status));
-  }
+  if (!SpeaksOfTls(status.error_message())) return failure;
+  const std::string remedy = absl::StrContains(options_.endpoints, "https://")
+                                 ? TlsRemedy(options_.tls)
+                                 : "; a server that wants TLS needs https:// in the endpoint";
+  failure.status =
+      MakeStatus(CodeOf(failure.status), absl::StrCat(failure.status.message(), remedy), name(),
+                 DriverCodeOf(failure.status));
   return failure;
 }
 

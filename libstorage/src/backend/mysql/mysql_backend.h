@@ -42,7 +42,9 @@ struct MysqlOptions {
 absl::Status ReadMysqlDsn(std::string_view endpoint, MysqlOptions* options);
 
 absl::StatusOr<std::unique_ptr<Backend>> OpenMysqlBackend(const MysqlOptions& options);
-absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMysqlMetadata(const MysqlOptions& options);
+// several: other servers may have it too (SharedMetadata); otherwise it is claimed alone.
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMysqlMetadata(const MysqlOptions& options,
+                                                                 bool several);
 
 }  // namespace storage
 

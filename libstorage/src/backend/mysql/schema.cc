@@ -72,8 +72,14 @@ constexpr Table kMetadataTables[] = {
      "PRIMARY(id)"},
     {"stg_m_backends",
      "CREATE TABLE IF NOT EXISTS stg_m_backends(name VARBINARY(255) NOT NULL, "
-     "identity VARBINARY(255) NOT NULL, confirmed BIGINT NOT NULL, PRIMARY KEY(name))" TABLE_END,
-     "name varbinary(255), identity varbinary(255), confirmed bigint", "PRIMARY(name)"},
+     "identity VARBINARY(255) NOT NULL, confirmed BIGINT NOT NULL, "
+     "alloc BIGINT NOT NULL DEFAULT 0, PRIMARY KEY(name))" TABLE_END,
+     "name varbinary(255), identity varbinary(255), confirmed bigint, alloc bigint",
+     "PRIMARY(name)"},
+    {"stg_m_servers",
+     "CREATE TABLE IF NOT EXISTS stg_m_servers(token VARBINARY(64) NOT NULL, "
+     "description VARBINARY(512) NOT NULL, PRIMARY KEY(token))" TABLE_END,
+     "token varbinary(64), description varbinary(512)", "PRIMARY(token)"},
     {"stg_m_clock",
      "CREATE TABLE IF NOT EXISTS stg_m_clock(unix_s BIGINT NOT NULL, rev BIGINT NOT NULL, "
      "PRIMARY KEY(unix_s))" TABLE_END,
@@ -81,6 +87,10 @@ constexpr Table kMetadataTables[] = {
 };
 
 #undef TABLE_END
+
+int64_t VersionOf(Tables tables) {
+  return tables == Tables::kObjects ? kObjectsVersion : kMetadataVersion;
+}
 
 absl::Span<const Table> TablesOf(Tables tables) {
   if (tables == Tables::kObjects) return kObjectTables;
@@ -191,28 +201,54 @@ absl::Status CheckVersion(Connection* connection, Tables tables, int64_t* versio
   const auto found = Version(connection, tables);
   if (!found.ok()) return found.status();
   *version = *found;
-  if (*found <= kSchemaVersion) return absl::OkStatus();
-  return Refuse(*connection, absl::StrCat("the tables have schema version ", *found,
-                                          ", but this build knows versions up to ", kSchemaVersion,
-                                          "; use the newer build that wrote them, or restore a "
-                                          "backup"));
+  if (*found <= VersionOf(tables)) return absl::OkStatus();
+  return Refuse(*connection,
+                absl::StrCat("the tables have schema version ", *found,
+                             ", but this build knows versions up to ", VersionOf(tables),
+                             "; use the newer build that wrote them, or restore a "
+                             "backup"));
 }
 
 std::string FirstRows(Tables tables) {
   if (tables == Tables::kMetadata) {
-    return absl::StrCat("INSERT IGNORE INTO stg_m_state VALUES(1, ", kSchemaVersion, ", ",
+    return absl::StrCat("INSERT IGNORE INTO stg_m_state VALUES(1, ", kMetadataVersion, ", ",
                         Bytes(RandomIdentity()), ", 0, 0, 0, 0, '', '')");
   }
   return absl::StrCat(
       "START TRANSACTION; INSERT IGNORE INTO stg_lane VALUES(1, '', 0, 0, 0, 0, 0, 0, 0);"
       "INSERT IGNORE INTO stg_meta VALUES('identity', ",
-      Bytes(RandomIdentity()), "), ('created', UTC_TIMESTAMP()), ('version', ", kSchemaVersion,
+      Bytes(RandomIdentity()), "), ('created', UTC_TIMESTAMP()), ('version', ", kObjectsVersion,
       "); COMMIT");
 }
 
-absl::Status CreateTables(Connection* connection, Tables tables) {
-  const auto found = Look(connection, tables);
+// From version 1, a step that may be done again: two servers may come here, or one that
+// was killed before it wrote the version.
+absl::Status Upgrade(Connection* connection, Tables tables, int64_t version,
+                     std::map<std::string, Found>* found) {
+  if (tables != Tables::kMetadata || version != 1) return absl::OkStatus();
+  auto upgraded =
+      connection->Run("upgrading the tables",
+                      "ALTER TABLE stg_m_backends ADD COLUMN alloc BIGINT NOT NULL DEFAULT 0");
+  if (!upgraded.ok()) return upgraded.status();
+  auto now = Look(connection, tables);
+  if (!now.ok()) return now.status();
+  *found = *std::move(now);
+  return absl::OkStatus();
+}
+
+absl::Status WriteVersion(Connection* connection, Tables tables, int64_t version) {
+  if (tables != Tables::kMetadata || version != 1) return absl::OkStatus();
+  return connection
+      ->Run("upgrading the tables", absl::StrCat("UPDATE stg_m_state SET version = ",
+                                                 kMetadataVersion, " WHERE id = 1 AND version = 1"))
+      .status();
+}
+
+absl::Status CreateTables(Connection* connection, Tables tables, int64_t version) {
+  auto found = Look(connection, tables);
   if (!found.ok()) return found.status();
+  absl::Status upgraded = Upgrade(connection, tables, version, &*found);
+  if (!upgraded.ok()) return upgraded;
   for (const Table& table : TablesOf(tables)) {
     const auto it = found->find(table.name);
     if (it != found->end()) {
@@ -223,11 +259,12 @@ absl::Status CreateTables(Connection* connection, Tables tables) {
     auto created = connection->Run(absl::StrCat("creating ", table.name), table.create);
     if (!created.ok()) return created.status();
   }
-  return connection->Run("writing the first rows", FirstRows(tables)).status();
+  absl::Status status = connection->Run("writing the first rows", FirstRows(tables)).status();
+  return status.ok() ? WriteVersion(connection, tables, version) : status;
 }
 
 // Two servers that start at once: one creates, the other waits.
-absl::Status CreateUnderLock(Connection* connection, Tables tables) {
+absl::Status CreateUnderLock(Connection* connection, Tables tables, int64_t version) {
   auto locked = connection->Select("locking the schema",
                                    "SELECT GET_LOCK(CONCAT('stg.schema.', SHA1(DATABASE())), 20)");
   if (!locked.ok()) return locked.status();
@@ -237,7 +274,7 @@ absl::Status CreateUnderLock(Connection* connection, Tables tables) {
                                    connection->site().where, " for 20 s; start again"),
                       connection->site().name);
   }
-  const absl::Status created = CreateTables(connection, tables);
+  const absl::Status created = CreateTables(connection, tables, version);
   auto released = connection->Select(
       "unlocking the schema", "SELECT RELEASE_LOCK(CONCAT('stg.schema.', SHA1(DATABASE())))");
   return created.ok() ? released.status() : created;
@@ -257,8 +294,8 @@ absl::Status PrepareTables(Connection* connection, Tables tables) {
     absl::Status known = CheckVersion(connection, tables, &version);
     if (!known.ok()) return known;
   }
-  if (version == 0) {
-    absl::Status created = CreateUnderLock(connection, tables);
+  if (version < VersionOf(tables)) {
+    absl::Status created = CreateUnderLock(connection, tables, version);
     if (!created.ok()) return created;
   }
   // The version is written last: what was half made, by another server that started

@@ -11,14 +11,16 @@
 
 namespace storage::mysql {
 
-inline constexpr int64_t kSchemaVersion = 1;
+inline constexpr int64_t kObjectsVersion = 1;
+inline constexpr int64_t kMetadataVersion = 2;  // since 2: alloc of a backend, servers
 inline constexpr size_t kMaxKeyBytes = 1024;
 
 enum class Tables : uint8_t { kObjects, kMetadata };
 
 // Creates what is missing, under a named lock and so that it can be resumed after
-// any statement, then checks every table, column and index. INVALID for tables of
-// somebody else, another engine or collation, and for a newer version.
+// any statement, and upgrades an older version; then checks every table, column and
+// index. INVALID for tables of somebody else, another engine or collation, and for a
+// newer version.
 absl::Status PrepareTables(Connection* connection, Tables tables);
 
 // Rows of stg_meta (kObjects); "" when there is none.

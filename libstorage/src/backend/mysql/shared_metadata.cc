@@ -1,0 +1,150 @@
+// The metadata store for several servers: takes, and what they know of each other.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/backend/mysql/claim.h"
+#include "src/backend/mysql/metadata.h"
+
+namespace storage::mysql {
+namespace {
+
+constexpr std::chrono::seconds kKeepEvery{1};
+
+}  // namespace
+
+absl::StatusOr<bool> MysqlMetadata::BecomeOnly(int64_t wait_ms) {
+  MutexLock lock(&mutex_);
+  const auto connection = Session();
+  if (!connection.ok()) return connection.status();
+  if (stage_ == Stage::kRunning) {
+    const auto locked = LockStarts(*connection, wait_ms);
+    if (!locked.ok() || !*locked) return locked;
+  }
+  const auto only = mysql::BecomeOnly(*connection, token_, wait_ms);
+  if (!only.ok()) return only;
+  if (!*only) {
+    absl::Status status;
+    if (stage_ == Stage::kRunning) status = AdmitOthers(*connection, false);
+    if (!status.ok()) return status;
+    return false;
+  }
+  if (stage_ == Stage::kStarting) {
+    joined_ = false;
+    absl::Status status = LoadState(*connection);  // whoever was here may have moved on
+    if (!status.ok()) return status;
+  }
+  stage_ = Stage::kStarting;
+  return true;
+}
+
+absl::Status MysqlMetadata::Admit() {
+  MutexLock lock(&mutex_);
+  const auto connection = Session();
+  if (!connection.ok()) return connection.status();
+  absl::Status status = AdmitOthers(*connection, !joined_);
+  if (status.ok()) stage_ = Stage::kRunning;
+  return status;
+}
+
+void MysqlMetadata::Resign() {
+  MutexLock lock(&mutex_);
+  stage_ = Stage::kResigned;
+  if (connection_ != nullptr && !connection_->broken()) ReleaseAll(connection_.get());
+  connection_.reset();
+}
+
+// The row of state is locked from its update to COMMIT: takes come one after the other,
+// and their numbers with them. Above the numbers of a lane are those of the lanes behind
+// it in the same take.
+absl::StatusOr<int64_t> MysqlMetadata::Take(absl::Span<const TakeWish> wishes) {
+  int64_t total = 0;
+  for (const TakeWish& wish : wishes) total += wish.n;
+  std::string more;
+  int64_t behind = total;
+  for (const TakeWish& wish : wishes) {
+    behind -= wish.n;
+    absl::StrAppend(&more,
+                    "UPDATE stg_m_backends SET alloc = (SELECT reserved FROM stg_m_state) - ",
+                    behind, ", confirmed = GREATEST(confirmed, ", wish.confirmed,
+                    ") WHERE name = ", Bytes(wish.name), "; ");
+  }
+  more += "SELECT reserved FROM stg_m_state WHERE id = 1; ";
+  MutexLock lock(&mutex_);
+  auto taken = Write(0, absl::StrCat("reserved = reserved + ", total, ", clean = 0"), more);
+  if (!taken.ok()) return taken.status();
+  Result& reserved = taken->results[0];
+  reserved.Next();  // the update found the row
+  return reserved.Int(0) - total + 1;
+}
+
+absl::StatusOr<Result> MysqlMetadata::ReadApart(const std::string& sql) {
+  MutexLock lock(&read_mutex_);
+  for (bool again = true;; again = false) {
+    if (reader_ == nullptr || reader_->broken() || !reader_->LooksAlive()) {
+      reader_.reset();
+      auto connection = connector_.Connect(Role::kMetadata);
+      if (!connection.ok()) return connection.status();
+      reader_ = *std::move(connection);
+      again = false;
+    }
+    auto rows = reader_->Select("reading the metadata store", sql);
+    if (rows.ok() && rows->size() == 0) {
+      return MakeStatus(Code::kCorrupt, site().where + " has no state row; restore a backup",
+                        site().name);
+    }
+    if (rows.ok() || !again || !reader_->broken()) return rows;
+  }
+}
+
+void MysqlMetadata::KeepClaim() {
+  MutexLock lock(&mutex_);
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (stage_ != Stage::kRunning || now < claim_seen_ + kKeepEvery) return;
+  claim_seen_ = now;
+  Session().status().IgnoreError();  // said by the next write
+}
+
+// One statement, so one moment.
+absl::StatusOr<Numbers> MysqlMetadata::ReadNumbers() {
+  KeepClaim();
+  auto rows = ReadApart(
+      "SELECT s.epoch, s.reserved, s.m_id, b.name, b.alloc, b.confirmed FROM stg_m_state s "
+      "LEFT JOIN stg_m_backends b ON TRUE WHERE s.id = 1");
+  if (!rows.ok()) return rows.status();
+  Numbers numbers;
+  while (rows->Next()) {
+    if (rows->Bytes(2) != found_.m_id) {
+      return MakeStatus(Code::kUnavailable,
+                        absl::StrCat("the metadata store in ", site().where,
+                                     " is another one than was opened; start again"),
+                        site().name);
+    }
+    numbers.epoch = rows->Int(0);
+    numbers.rev = rows->Int(1);
+    if (rows->IsNull(3)) continue;
+    numbers.lanes[std::string(rows->Bytes(3))] = {rows->Int(4), rows->Int(5)};
+  }
+  return numbers;
+}
+
+absl::StatusOr<std::string> MysqlMetadata::ReadTopology() {
+  auto rows = ReadApart("SELECT topo FROM stg_m_state WHERE id = 1");
+  if (!rows.ok()) return rows.status();
+  rows->Next();
+  return std::string(rows->Bytes(0));
+}
+
+absl::StatusOr<bool> MysqlMetadata::SwapTopology(const std::string& before,
+                                                 const std::string& after) {
+  MutexLock lock(&mutex_);
+  auto swapped =
+      Write(0, "",
+            absl::StrCat("SELECT topo = ", Bytes(before), " FROM stg_m_state WHERE id = 1; ",
+                         "UPDATE stg_m_state SET topo = ", Bytes(after),
+                         " WHERE id = 1 AND topo = ", Bytes(before), "; "));
+  if (!swapped.ok()) return swapped.status();
+  Result& same = swapped->results[0];
+  return same.Next() && same.Int(0) == 1;
+}
+
+}  // namespace storage::mysql

@@ -1,0 +1,237 @@
+// A metadata store that several servers have at once, on each kind that can be shared:
+// who is alone, numbers, and sessions that are lost. Engines on it: engine_shared_*_test.
+#include <algorithm>
+#include <set>
+#include <thread>
+
+#include "absl/strings/ascii.h"
+#include "gmock/gmock.h"
+#include "src/backend/mysql/mysql_backend.h"
+#include "src/backend/postgres/postgres.h"
+#include "src/base/mutex.h"
+#include "tests/contract/contract_test.h"
+#include "tests/servers/mariadb_server.h"
+#include "tests/servers/postgres_server.h"
+#include "tests/servers/tcp_proxy.h"
+
+namespace storage::contract {
+namespace {
+
+using servers::MariadbServer;
+using servers::PostgresServer;
+using servers::TcpProxy;
+using testing::HasSubstr;
+
+// One database; port: of a proxy before it, 0 = none.
+class Place {
+ public:
+  virtual ~Place() = default;
+  virtual absl::StatusOr<std::unique_ptr<MetadataStore>> Open(bool several, int port) = 0;
+  virtual void EndSessions() = 0;
+};
+
+class PostgresPlace : public Place {
+ public:
+  PostgresPlace() {
+    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
+    for (const char* c = info->name(); *c != 0; ++c) {
+      database_ += *c == '/' ? '_' : absl::ascii_tolower(*c);
+    }
+    PostgresServer::Shared().CreateDatabase(database_);
+  }
+  absl::StatusOr<std::unique_ptr<MetadataStore>> Open(bool several, int port) override {
+    PostgresOptions options;
+    options.name = "metadata";
+    options.conninfo =
+        PostgresServer::UriOf(PostgresServer::kUser, PostgresServer::kPassword,
+                              port > 0 ? port : PostgresServer::Shared().port(), database_);
+    return OpenPostgresMetadata(options, several);
+  }
+  void EndSessions() override {
+    PostgresServer::Shared().Sql(
+        "postgres",
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '" +
+            database_ + "'");
+  }
+
+ private:
+  std::string database_;
+};
+
+class MariadbPlace : public Place {
+ public:
+  absl::StatusOr<std::unique_ptr<MetadataStore>> Open(bool several, int port) override {
+    MysqlOptions options = MariadbServer::Shared().Options(database_);
+    if (port > 0) options.port = port;
+    return OpenMysqlMetadata(options, several);
+  }
+  void EndSessions() override { MariadbServer::Shared().Sql("KILL USER " + database_); }
+
+ private:
+  const std::string database_ = MariadbServer::Shared().NewDatabase();
+};
+
+class SharedMetadataTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == "postgres") {
+      place_ = std::make_unique<PostgresPlace>();
+    } else {
+      place_ = std::make_unique<MariadbPlace>();
+    }
+  }
+  std::unique_ptr<MetadataStore> Open(int port = 0) {
+    auto store = place_->Open(true, port);
+    EXPECT_TRUE(store.ok()) << store.status();
+    return store.ok() ? *std::move(store) : nullptr;
+  }
+  // The first of them: it starts, and lets others in.
+  std::unique_ptr<MetadataStore> OpenFirst(int port = 0) {
+    auto store = Open(port);
+    if (store == nullptr) return nullptr;
+    EXPECT_FALSE(store->shared()->joined());
+    EXPECT_OK(store->Start().status());
+    EXPECT_OK(store->Reserve(0, {{"a", {"id-a", 0}}, {"b", {"id-b", 0}}}));
+    EXPECT_OK(store->shared()->Admit());
+    return store;
+  }
+  std::unique_ptr<MetadataStore> OpenNext() {
+    auto store = Open();
+    if (store == nullptr) return nullptr;
+    EXPECT_TRUE(store->shared()->joined());
+    EXPECT_OK(store->shared()->Admit());
+    return store;
+  }
+
+  std::unique_ptr<Place> place_;
+};
+
+// Each number is handed out once, and alloc of a lane is the highest of its own.
+TEST_P(SharedMetadataTest, NumbersOfSeveralServers) {
+  auto one = OpenFirst();
+  auto two = OpenNext();
+  ASSERT_TRUE(one != nullptr && two != nullptr);
+  std::set<int64_t> numbers;
+  int64_t last_a = 0, last_b = 0;
+  Mutex mu;
+  const auto take = [&](SharedMetadata* store) {
+    for (int i = 0; i < 20; ++i) {
+      const std::vector<TakeWish> wishes = {{"a", 2, i}, {"b", 3, i}};
+      const auto first = store->Take(wishes);
+      ASSERT_TRUE(first.ok()) << first.status();
+      MutexLock lock(&mu);
+      for (int64_t n = *first; n < *first + 5; ++n) EXPECT_TRUE(numbers.insert(n).second) << n;
+      last_a = std::max(last_a, *first + 1);
+      last_b = std::max(last_b, *first + 4);
+    }
+  };
+  std::thread other([&] { take(two->shared()); });
+  take(one->shared());
+  other.join();
+  EXPECT_EQ(*numbers.begin(), 1);
+  EXPECT_EQ(*numbers.rbegin(), 200);
+  for (MetadataStore* store : {one.get(), two.get()}) {
+    const auto seen = store->shared()->ReadNumbers();
+    ASSERT_TRUE(seen.ok()) << seen.status();
+    EXPECT_EQ(seen->epoch, 1);
+    EXPECT_EQ(seen->rev, 200);
+    EXPECT_EQ(seen->lanes.at("a").alloc, last_a);
+    EXPECT_EQ(seen->lanes.at("b").alloc, last_b);
+    EXPECT_EQ(seen->lanes.at("b").confirmed, 19);
+  }
+}
+
+TEST_P(SharedMetadataTest, ATopologyIsReplacedByWhoKnowsIt) {
+  auto one = OpenFirst();
+  auto two = OpenNext();
+  ASSERT_TRUE(one != nullptr && two != nullptr);
+  EXPECT_EQ(*one->shared()->ReadTopology(), "");
+  EXPECT_TRUE(*one->shared()->SwapTopology("", "x'\\\""));
+  EXPECT_FALSE(*two->shared()->SwapTopology("", "y"));
+  EXPECT_TRUE(*two->shared()->SwapTopology("x'\\\"", "y"));
+  EXPECT_EQ(*one->shared()->ReadTopology(), "y");
+}
+
+TEST_P(SharedMetadataTest, OnlyTheLastIsAlone) {
+  auto one = OpenFirst();
+  auto two = OpenNext();
+  ASSERT_TRUE(one != nullptr && two != nullptr);
+  EXPECT_FALSE(*one->shared()->BecomeOnly(1));
+  ASSERT_OK(one->shared()->Take(std::vector<TakeWish>{{"a", 1, 0}}).status()) << "it goes on";
+  const absl::Status alone = place_->Open(false, 0).status();
+  EXPECT_CODE(alone, kBusy);
+  two->shared()->Resign();
+  EXPECT_TRUE(*one->shared()->BecomeOnly(1));
+  one->shared()->Resign();
+  EXPECT_OK(place_->Open(false, 0).status());
+}
+
+TEST_P(SharedMetadataTest, WhoIsAloneKeepsOthersOut) {
+  auto alone = place_->Open(false, 0);
+  ASSERT_TRUE(alone.ok()) << alone.status();
+  const absl::Status status = place_->Open(true, 0).status();
+  EXPECT_CODE(status, kBusy);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("shares it with nobody"));
+  alone->reset();
+  EXPECT_NE(OpenFirst(), nullptr);
+}
+
+// Every session ended at once: the first to come back alone begins a new epoch, and the
+// other one, which lost nothing but its session, is fenced.
+TEST_P(SharedMetadataTest, AServerWithoutItsSessionIsFencedByANewStart) {
+  auto one = OpenFirst();
+  ASSERT_NE(one, nullptr);
+  place_->EndSessions();
+  auto two = Open();
+  ASSERT_NE(two, nullptr);
+  EXPECT_FALSE(two->shared()->joined());
+  EXPECT_CODE(one->shared()->Take(std::vector<TakeWish>{{"a", 1, 0}}).status(), kUnavailable)
+      << "another one is alone";
+  EXPECT_EQ(*two->Start(), 2);
+  ASSERT_OK(two->shared()->Admit());
+  EXPECT_CODE(one->shared()->Take(std::vector<TakeWish>{{"a", 1, 0}}).status(), kUnavailable);
+  EXPECT_CODE(one->SetTopology(1, "z"), kUnavailable);
+  EXPECT_EQ(*two->shared()->Take(std::vector<TakeWish>{{"a", 1, 0}}), 1);
+  EXPECT_EQ(two->shared()->ReadNumbers()->epoch, 2);
+}
+
+// Lost sessions are replaced, also one that the server has not noticed the end of.
+TEST_P(SharedMetadataTest, ALostSessionIsReplaced) {
+  const int port =
+      GetParam() == "postgres" ? PostgresServer::Shared().port() : MariadbServer::Shared().port();
+  TcpProxy proxy(port);
+  auto one = OpenFirst(proxy.port());
+  auto two = OpenNext();
+  ASSERT_TRUE(one != nullptr && two != nullptr);
+  const std::vector<TakeWish> wish = {{"a", 1, 0}};
+  ASSERT_OK(one->shared()->Take(wish).status());
+  // The name of the column in the answer to a take, of each kind.
+  proxy.Arm(TcpProxy::Fault::kHoldReply, GetParam() == "postgres" ? "coalesce" : "reserved");
+  EXPECT_CODE(one->shared()->Take(wish).status(), kUnavailable);
+  EXPECT_TRUE(proxy.fired());
+  const auto third = one->shared()->Take(wish);
+  ASSERT_TRUE(third.ok()) << third.status();
+  EXPECT_EQ(*third, 3) << "the second was handed out to nobody";
+  EXPECT_FALSE(*two->shared()->BecomeOnly(1)) << "the other one is seen again";
+}
+
+// A session that dies in the start loses the right to start.
+TEST_P(SharedMetadataTest, AStartEndsWithItsSession) {
+  auto one = Open();
+  ASSERT_NE(one, nullptr);
+  place_->EndSessions();
+  EXPECT_CODE(one->Start().status(), kUnavailable);
+  const absl::Status status = one->Start().status();
+  EXPECT_CODE(status, kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("start again"));
+  one.reset();
+  auto two = OpenFirst();
+  ASSERT_NE(two, nullptr);
+  EXPECT_EQ(two->shared()->ReadNumbers()->epoch, 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, SharedMetadataTest, testing::Values("postgres", "mariadb"),
+                         [](const auto& kind) { return kind.param; });
+
+}  // namespace
+}  // namespace storage::contract
