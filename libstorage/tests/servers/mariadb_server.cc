@@ -56,6 +56,10 @@ absl::Status MariadbServer::Run() {
                                    "--performance-schema=OFF",
                                    "--secure-file-priv=" + path};
   argv.insert(argv.end(), arguments_.begin(), arguments_.end());
+  if (const char* logs = std::getenv("STG_MARIADB_LOGS"); logs != nullptr) {
+    argv.push_back("--general-log");
+    argv.push_back(absl::StrCat("--general-log-file=", logs, "/", port_, ".log"));
+  }
   auto process = Process::Start(ProcessSpec{argv, "mysql", path, path + "/server.log", {}});
   if (!process.ok()) return process.status();
   process_ = *std::move(process);
