@@ -1,14 +1,18 @@
-// ReadPool: the few threads on which reads may block on a database. Long reads
-// (lists) never hold all of them, so that point reads do not wait behind lists.
+// ReadPool: the few threads on which reads may block on a database. A database that
+// does not answer holds only its own share of them: reads elsewhere do not wait behind
+// it. Of its share long reads (lists) never hold all, so that point reads do not wait
+// behind lists.
 // Threads: any; Stop once.
 #ifndef LIBSTORAGE_SRC_API_READ_POOL_H_
 #define LIBSTORAGE_SRC_API_READ_POOL_H_
 
+#include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <string>
+#include <map>
 #include <thread>
 #include <vector>
 
@@ -21,31 +25,61 @@ namespace api {
 class ReadPool {
  public:
   static constexpr size_t kMaxQueued = 65536;
+  // A read that fails after this long waited for a database that is silent.
+  static constexpr std::chrono::milliseconds kSilent{1000};
 
-  // run(id) is called on a pool thread for each id pushed, and does not throw.
-  ReadPool(int threads, std::function<void(uint64_t)> run);
+  struct Callbacks {
+    // On a pool thread for each id pushed: the databases that gave no answer, as in
+    // Push; 0 = all did. Does not throw.
+    std::function<uint64_t(uint64_t id)> run;
+    // In the place of run, for what waits for a database that was silent for another
+    // read: it would only wait as long once more.
+    std::function<void(uint64_t id, uint64_t silent)> refuse;
+  };
+
+  // share: reads that one database may hold at a time, >= 2. databases: how many.
+  ReadPool(int share, int databases, Callbacks callbacks);
   ReadPool(const ReadPool&) = delete;
   ReadPool& operator=(const ReadPool&) = delete;
   ~ReadPool() { Stop(); }
 
-  // False when too much waits, or after Stop.
-  bool Push(uint64_t id, bool slow) ABSL_LOCKS_EXCLUDED(mu_);
+  // places: bit i = the read asks database i (modulo 64). False when too much waits, or
+  // after Stop.
+  bool Push(uint64_t id, uint64_t places, bool slow) ABSL_LOCKS_EXCLUDED(mu_);
   // Returns when nothing runs any more. What was queued is never run.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  void Work() ABSL_LOCKS_EXCLUDED(mu_);
-  bool Next(uint64_t* id, bool* slow) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  struct Task {
+    uint64_t id;
+    uint64_t places;
+    bool slow;
+  };
+  struct Waiting {  // of one set of databases
+    std::deque<uint64_t> quick, slow;
+  };
 
-  const int max_slow_;
-  const std::function<void(uint64_t)> run_;
+  void Work() ABSL_LOCKS_EXCLUDED(mu_);
+  bool Next(Task* task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool MayRun(uint64_t places, bool slow) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Count(const Task& task, int by) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes what waits for one of them out of the queue.
+  std::vector<uint64_t> TakeWaiting(uint64_t silent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void StartOne() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const int share_;
+  const size_t max_threads_;
+  const Callbacks callbacks_;
   Mutex mu_;
   CondVar work_;
-  std::deque<uint64_t> quick_ ABSL_GUARDED_BY(mu_);
-  std::deque<uint64_t> slow_ ABSL_GUARDED_BY(mu_);
-  int slow_running_ ABSL_GUARDED_BY(mu_) = 0;
+  std::map<uint64_t, Waiting> waiting_ ABSL_GUARDED_BY(mu_);  // few: by the rules
+  uint64_t last_ ABSL_GUARDED_BY(mu_) = 0;  // whose turn it was: the next set is asked first
+  size_t queued_ ABSL_GUARDED_BY(mu_) = 0;
+  std::array<int, 64> running_ ABSL_GUARDED_BY(mu_){};
+  std::array<int, 64> slow_running_ ABSL_GUARDED_BY(mu_){};
+  size_t idle_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
-  std::vector<std::thread> threads_;
+  std::vector<std::thread> threads_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace api

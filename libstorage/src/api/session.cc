@@ -21,8 +21,8 @@ absl::Status Closing() { return MakeStatus(Code::kCancelled, "the engine is shut
 
 int Cpus() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
-// Two threads even on one CPU: reads wait for disks. Four keep one slow
-// database from needing more; lists use one less (ReadPool).
+// For each database. Two threads even on one CPU: reads wait for disks; lists use one
+// less (ReadPool).
 int ReadThreads() { return std::clamp(Cpus(), 2, 4); }
 
 }  // namespace
@@ -57,8 +57,12 @@ absl::Status stg_engine::Start(std::unique_ptr<storage::Engine> engine) {
                       queue_.fd_error());
   }
   engine_ = std::move(engine);
-  reads_ =
-      std::make_unique<storage::api::ReadPool>(ReadThreads(), [this](uint64_t op) { RunRead(op); });
+  backends_ = engine_->BackendNames();
+  storage::api::ReadPool::Callbacks callbacks;
+  callbacks.run = [this](uint64_t op) { return RunRead(op); };
+  callbacks.refuse = [this](uint64_t op, uint64_t silent) { RefuseRead(op, silent); };
+  reads_ = std::make_unique<storage::api::ReadPool>(
+      ReadThreads(), static_cast<int>(backends_.size()), std::move(callbacks));
   return absl::OkStatus();
 }
 

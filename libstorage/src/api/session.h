@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "libstorage.h"
@@ -82,7 +83,9 @@ struct stg_engine {
   bool GetInline(const Request& request, stg_completion* done);
   uint64_t SubmitRead(const Request& request, stg_completion* done);
   uint64_t SubmitWrite(const Request& request, stg_completion* done);
-  void RunRead(uint64_t op);
+  uint64_t BackendsOf(const Request& request) const;
+  uint64_t RunRead(uint64_t op);  // the databases that gave no answer (ReadPool)
+  void RefuseRead(uint64_t op, uint64_t silent);
   void FinishWrite(uint64_t op, storage::WriteResult&& result);
   void FinishAll();
 
@@ -92,6 +95,7 @@ struct stg_engine {
   storage::api::OpTable ops_;
   storage::api::CheckRunner checks_;
   std::unique_ptr<storage::Engine> engine_;
+  std::vector<std::string> backends_;  // by number
   std::unique_ptr<storage::api::ReadPool> reads_;
 
   // Point reads on callers' threads now; beyond the limit they go to the pool,

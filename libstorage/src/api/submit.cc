@@ -1,4 +1,5 @@
 // The operations of a session: validation, the inline path, the two queues.
+#include <bit>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -113,7 +114,7 @@ uint64_t stg_engine::SubmitRead(const Request& request, stg_completion* done) {
   ops_.Publish(slot, nullptr);
   queued_total_.fetch_add(1, std::memory_order_relaxed);
   const bool slow = request.op.verb == STG_VERB_LIST || request.op.verb == STG_VERB_COMPACT;
-  if (reads_->Push(id, slow)) return id;
+  if (reads_->Push(id, BackendsOf(request), slow)) return id;
   if (!ops_.Take(id).has_value()) return id;  // cancelled meanwhile: completed over there
   storage::api::SetError(MakeStatus(Code::kBusy, "too many reads are waiting"), &slabs_, done);
   return 0;
@@ -154,10 +155,21 @@ uint64_t stg_engine::SubmitWrite(const Request& request, stg_completion* done) {
   return id;
 }
 
+uint64_t stg_engine::BackendsOf(const Request& request) const {
+  switch (request.op.verb) {
+    case STG_VERB_GET:
+      return engine_->BackendsOf(request.op.resource, request.key);
+    case STG_VERB_COMPACT:
+      return ~uint64_t{0};  // every database
+    default:
+      return engine_->BackendsOf(request.op.resource);
+  }
+}
+
 // Runs on a pool thread and must not throw.
-void stg_engine::RunRead(uint64_t op) {
+uint64_t stg_engine::RunRead(uint64_t op) {
   storage::api::OpTable::Slot* slot = ops_.Start(op);
-  if (slot == nullptr) return;
+  if (slot == nullptr) return 0;
   stg_completion done = storage::api::NewCompletion(op, slot->user);
   try {
     storage::api::AnswerRead(engine_.get(), &slabs_, slot->read, &done);
@@ -165,6 +177,27 @@ void stg_engine::RunRead(uint64_t op) {
     storage::api::SetError(storage::api::StatusOfCurrentException(), &slabs_, &done);
   }
   ops_.Take(op);  // a running read is taken by its reader only
+  uint64_t silent = 0;
+  if (done.code == static_cast<stg_code>(Code::kUnavailable)) {
+    const std::string_view name(reinterpret_cast<const char*>(done.backend.data),
+                                done.backend.size);
+    for (size_t i = 0; i < backends_.size(); ++i) {
+      if (backends_[i] == name) silent |= uint64_t{1} << (i % 64);
+    }
+  }
+  queue_.Push(done);  // from here on the slab may be released
+  return silent;
+}
+
+// Runs on a pool thread and must not throw.
+void stg_engine::RefuseRead(uint64_t op, uint64_t silent) {
+  const auto taken = ops_.Take(op);
+  if (!taken.has_value()) return;
+  stg_completion done = storage::api::NewCompletion(op, taken->user);
+  const std::string& name = backends_[static_cast<size_t>(std::countr_zero(silent))];
+  storage::api::SetError(
+      MakeStatus(Code::kUnavailable, "did not answer others that asked before", name), &slabs_,
+      &done);
   queue_.Push(done);
 }
 

@@ -35,6 +35,8 @@ class EngineImpl : public Engine {
   absl::StatusOr<ResourceId> Register(const Resource& resource) override;
   void Write(std::shared_ptr<WriteOp> op) override;
   bool FastGet(ResourceId resource, std::string_view key) const override;
+  uint64_t BackendsOf(ResourceId resource, std::string_view key) const override;
+  uint64_t BackendsOf(ResourceId resource) const override;
   absl::Status Get(ResourceId resource, std::string_view key, const ReadOptions& options,
                    const RowSink& sink, ReadHeader* header) override;
   absl::Status List(ResourceId resource, const Range& range, const ReadOptions& options,

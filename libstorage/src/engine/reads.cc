@@ -103,6 +103,19 @@ bool EngineImpl::FastGet(ResourceId resource, std::string_view key) const {
   return entry != nullptr && parts_[RouteOf(*entry, key)].backend->fast_reads();
 }
 
+uint64_t EngineImpl::BackendsOf(ResourceId resource, std::string_view key) const {
+  const Entry* entry = Find(resource);
+  return entry == nullptr ? 0 : uint64_t{1} << (RouteOf(*entry, key) % 64);
+}
+
+uint64_t EngineImpl::BackendsOf(ResourceId resource) const {
+  const Entry* entry = Find(resource);
+  if (entry == nullptr) return 0;
+  uint64_t places = 0;
+  for (int lane : entry->reach) places |= uint64_t{1} << (lane % 64);
+  return places;
+}
+
 absl::Status EngineImpl::Get(ResourceId resource, std::string_view key, const ReadOptions& options,
                              const RowSink& sink, ReadHeader* header) {
   const Entry* entry = Find(resource);

@@ -1,0 +1,139 @@
+// The pool of reads: a database that is silent holds its own share and nothing else.
+#include <atomic>
+#include <map>
+#include <set>
+
+#include "gtest/gtest.h"
+#include "src/api/read_pool.h"
+
+namespace storage::api {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr uint64_t kA = 1, kB = 2;
+
+// Reads with an even id ask database A, whose answers wait for the gate.
+class ReadPoolTest : public testing::Test {
+ protected:
+  ReadPoolTest()
+      : pool_(3, 2,
+              {[this](uint64_t id) { return Run(id); },
+               [this](uint64_t id, uint64_t silent) {
+                 MutexLock lock(&mu_);
+                 EXPECT_EQ(silent, kA);
+                 refused_.insert(id);
+                 changed_.SignalAll();
+               }}) {}
+  ~ReadPoolTest() override {
+    OpenGate();
+    pool_.Stop();
+  }
+
+  static uint64_t Id(uint64_t n, uint64_t places) { return 4 * n + places; }
+
+  uint64_t Run(uint64_t id) {
+    const uint64_t places = id % 4;
+    MutexLock lock(&mu_);
+    most_ = std::max(most_, ++running_[places]);
+    if ((places & kA) != 0) {
+      while (!gate_) changed_.Wait(&mu_);
+    }
+    --running_[places];
+    done_.insert(id);
+    changed_.SignalAll();
+    return (places & kA) != 0 && fails_ ? kA : 0;
+  }
+  void OpenGate() {
+    MutexLock lock(&mu_);
+    gate_ = true;
+    changed_.SignalAll();
+  }
+  bool Await(const std::set<uint64_t>& which, size_t n) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const auto end = std::chrono::steady_clock::now() + seconds(20);
+    while (which.size() < n) {
+      if (!changed_.WaitUntil(&mu_, end) && which.size() < n) return false;
+    }
+    return true;
+  }
+  bool AwaitRunning(uint64_t places, int n) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const auto end = std::chrono::steady_clock::now() + seconds(20);
+    while (running_[places] < n) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      changed_.WaitUntil(&mu_, std::chrono::steady_clock::now() + milliseconds(10));
+    }
+    return true;
+  }
+
+  Mutex mu_;
+  CondVar changed_;
+  bool gate_ ABSL_GUARDED_BY(mu_) = false;
+  bool fails_ ABSL_GUARDED_BY(mu_) = false;
+  int most_ ABSL_GUARDED_BY(mu_) = 0;
+  std::map<uint64_t, int> running_ ABSL_GUARDED_BY(mu_);
+  std::set<uint64_t> done_ ABSL_GUARDED_BY(mu_);
+  std::set<uint64_t> refused_ ABSL_GUARDED_BY(mu_);
+  ReadPool pool_;  // last: its threads use the rest
+};
+
+TEST_F(ReadPoolTest, ASilentDatabaseHoldsItsShareOnly) {
+  for (uint64_t n = 0; n < 20; ++n) ASSERT_TRUE(pool_.Push(Id(n, kA), kA, false));
+  for (uint64_t n = 0; n < 20; ++n) ASSERT_TRUE(pool_.Push(Id(n, kA | kB), kA | kB, true));
+  for (uint64_t n = 0; n < 100; ++n) ASSERT_TRUE(pool_.Push(Id(n, kB), kB, n % 2 == 0));
+  MutexLock lock(&mu_);
+  EXPECT_TRUE(Await(done_, 100)) << "those of B; done: " << done_.size();
+  EXPECT_EQ(running_[kA] + running_[kA | kB], 3);
+}
+
+TEST_F(ReadPoolTest, ListsLeaveOneForPointReads) {
+  for (uint64_t n = 0; n < 20; ++n) ASSERT_TRUE(pool_.Push(Id(n, kA), kA, true));
+  {
+    MutexLock lock(&mu_);
+    EXPECT_TRUE(AwaitRunning(kA, 2));
+  }
+  ASSERT_TRUE(pool_.Push(Id(100, kA), kA, false));
+  MutexLock lock(&mu_);
+  EXPECT_TRUE(AwaitRunning(kA, 3));
+  EXPECT_EQ(most_, 3);
+}
+
+// What waits for a database that was silent is not made to find that out one by one.
+TEST_F(ReadPoolTest, WhoWaitsForASilentDatabaseIsRefused) {
+  {
+    MutexLock lock(&mu_);
+    fails_ = true;
+  }
+  for (uint64_t n = 0; n < 20; ++n) ASSERT_TRUE(pool_.Push(Id(n, kA), kA, false));
+  {
+    MutexLock lock(&mu_);
+    ASSERT_TRUE(AwaitRunning(kA, 3));
+    const auto until = std::chrono::steady_clock::now() + ReadPool::kSilent + milliseconds(100);
+    while (std::chrono::steady_clock::now() < until) changed_.WaitUntil(&mu_, until);
+  }
+  OpenGate();
+  MutexLock lock(&mu_);
+  EXPECT_TRUE(Await(refused_, 17)) << refused_.size();
+  EXPECT_TRUE(Await(done_, 3));
+}
+
+// An error at once holds nothing up: the next one is tried.
+TEST_F(ReadPoolTest, AQuickFailureRefusesNobody) {
+  {
+    MutexLock lock(&mu_);
+    fails_ = gate_ = true;
+  }
+  for (uint64_t n = 0; n < 20; ++n) ASSERT_TRUE(pool_.Push(Id(n, kA), kA, false));
+  MutexLock lock(&mu_);
+  EXPECT_TRUE(Await(done_, 20));
+  EXPECT_TRUE(refused_.empty());
+}
+
+TEST_F(ReadPoolTest, StoppedItTakesNothing) {
+  OpenGate();
+  pool_.Stop();
+  EXPECT_FALSE(pool_.Push(1, kA, false));
+}
+
+}  // namespace
+}  // namespace storage::api
