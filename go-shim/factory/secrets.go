@@ -113,8 +113,8 @@ const hidden = "***"
 var (
 	brackets   = regexp.MustCompile(`\[[0-9a-fA-F:.%]*\]`)
 	noPort     = regexp.MustCompile(`:[0-9]*[^0-9/,)]`)
-	secretName = regexp.MustCompile(`(?i)pass|pwd|secret|token|key|auth|salt`)
-	aPassword  = regexp.MustCompile(`(?i)pass|pwd|secret|token`)
+	secretName = regexp.MustCompile(`(?i)pas|pwd|secret|token|key|auth|salt`)
+	aPassword  = regexp.MustCompile(`(?i)pas|pwd|secret|token`)
 )
 
 // redact hides what may be a password in an endpoint of any kind, right or wrong:
