@@ -1,12 +1,10 @@
 #include "src/backend/mysql/claim.h"
 
-#include <unistd.h>
-
 #include <chrono>
-#include <ctime>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "src/backend/holder.h"
 
 namespace storage::mysql {
 namespace {
@@ -130,18 +128,6 @@ absl::Status ShareOrOwn(Connection* connection, const std::string& token, bool* 
 }
 
 }  // namespace
-
-// No command line: everybody who may read the table would see it.
-std::string DescribeHolder() {
-  char host[256] = "?";
-  gethostname(host, sizeof(host) - 1);
-  const time_t now = time(nullptr);
-  struct tm utc {};
-  gmtime_r(&now, &utc);
-  char since[32];
-  strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return absl::StrCat("pid ", getpid(), " on host ", host, " since ", since);
-}
 
 absl::Status Claim(Connection* connection) {
   const absl::StatusOr<bool> alone = Lock(connection, kClaim, 1);

@@ -15,8 +15,6 @@
 
 namespace storage::mysql {
 
-std::string DescribeHolder();  // "pid 7 on host a since 2026-11-30T10:00:00Z"
-
 // Takes the claim for this session alone. BUSY names the holder, or a server that shares.
 absl::Status Claim(Connection* connection);
 

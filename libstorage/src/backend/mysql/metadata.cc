@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "src/backend/holder.h"
 #include "src/backend/mysql/backend_impl.h"
 #include "src/backend/mysql/claim.h"
 #include "src/backend/mysql/schema.h"

@@ -1,11 +1,9 @@
 #include "src/backend/postgres/claim.h"
 
-#include <unistd.h>
-
-#include <ctime>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "src/backend/holder.h"
 
 namespace storage::postgres {
 namespace {
@@ -18,18 +16,6 @@ constexpr int64_t kWaitMs = 700;
 // (kStatementMs): it is tried again until then.
 constexpr int64_t kStartWaitMs = 20000;
 constexpr int64_t kStartTryMs = 1500;
-
-// No command line: everybody who may read the table would see it.
-std::string Describe() {
-  char host[256] = "?";
-  gethostname(host, sizeof(host) - 1);
-  const time_t now = time(nullptr);
-  struct tm utc {};
-  gmtime_r(&now, &utc);
-  char since[32];
-  strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return absl::StrCat("pid ", getpid(), " on host ", host, " since ", since);
-}
 
 constexpr char kAlone[] = "SELECT pg_advisory_lock($1)";
 constexpr char kShared[] = "SELECT pg_advisory_lock_shared($1)";
@@ -51,7 +37,7 @@ absl::Status TryLock(Connection* connection, const char* sql = kAlone, int64_t k
 }
 
 absl::Status WriteHolder(Connection* connection, const std::string& token) {
-  const std::string text = Describe();
+  const std::string text = DescribeHolder();
   Params params;
   params.Text(token).Text(text);
   connection->QueueOnce(
