@@ -2,8 +2,10 @@
 // afterwards (protocol: void, "Unknown outcome", counterexamples 2, 9 and 10).
 #include <algorithm>
 #include <atomic>
+#include <future>
 #include <limits>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "tests/engine/harness.h"
@@ -75,6 +77,53 @@ TEST_F(Outcome, WhatLandedIsAcknowledgedAndTold) {
   std::vector<EventPtr> events = watcher.Events(1);
   ASSERT_EQ(events.size(), 1u);
   EXPECT_EQ(events[0]->rev, 2);
+}
+
+// The lane is stuck in a call to a database that does not answer: when that ends, so does
+// the wait of those behind it, whose callers would give up otherwise.
+TEST_F(Outcome, WhoWaitsBehindASilentDatabaseIsRefused) {
+  Open();
+  Mutex mu;
+  CondVar changed;
+  bool stuck = false, gate = false;
+  hooks_.Set([&](const std::string&, const std::string& call) -> absl::Status {
+    if (call != "begin") return absl::OkStatus();
+    MutexLock lock(&mu);
+    stuck = true;
+    changed.SignalAll();
+    while (!gate) changed.Wait(&mu);
+    return Down();
+  });
+  std::vector<std::future<WriteResult>> results;
+  const auto write = [&](const std::string& key) {
+    auto promise = std::make_shared<std::promise<WriteResult>>();
+    results.push_back(promise->get_future());
+    auto op = MakePut(pods_, key, "v", 0);
+    op->done = [promise](WriteResult&& result) { promise->set_value(std::move(result)); };
+    engine_->Write(op);
+  };
+  write("/registry/pods/first");
+  {
+    MutexLock lock(&mu);
+    while (!stuck) changed.Wait(&mu);
+  }
+  for (int i = 0; i < 4; ++i) write(absl::StrCat("/registry/pods/", i));
+  {
+    const auto until = SteadyAfter(absl::Milliseconds(1100));  // the length of the fault
+    MutexLock lock(&mu);
+    while (changed.WaitUntil(&mu, until)) {
+    }
+    gate = true;
+    changed.SignalAll();
+  }
+  for (size_t i = 0; i < results.size(); ++i) {
+    const WriteResult result = results[i].get();
+    EXPECT_EQ(result.code, Code::kUnavailable) << result.error;
+    EXPECT_EQ(absl::StrContains(result.error.message(), "did not answer who wrote before"), i > 0)
+        << result.error;
+  }
+  hooks_.Clear();
+  EXPECT_EQ(Put(*engine_, pods_, "/registry/pods/first", "v", 0).code, Code::kOk);
 }
 
 TEST_F(Outcome, WithoutAFenceItIsUnknownNeverAFailure) {

@@ -44,8 +44,9 @@ bool ReadPool::Push(uint64_t id, uint64_t places, bool slow) {
     Waiting& waiting = waiting_[places];
     (slow ? waiting.slow : waiting.quick).push_back(id);
     ++queued_;
-    // All may be held by a database that is silent.
-    if (idle_ == 0 && threads_.size() < max_threads_ && MayRun(places, slow)) StartOne();
+    // All may be held by a database that is silent. Who is idle may already be called for
+    // what was queued before.
+    if (queued_ > idle_ && threads_.size() < max_threads_ && MayRun(places, slow)) StartOne();
   }
   work_.Signal();
   return true;

@@ -28,6 +28,7 @@ class BatchWriter {
   absl::Status Settle();
   // A committed void up to there, unless the head is already.
   absl::Status VoidTo(int64_t upto);
+  void FailAll(const Ops& ops, const absl::Status& status);
 
  private:
   struct Batch {
@@ -60,7 +61,6 @@ class BatchWriter {
   void Finish(Batch* batch);
   WriteResult ResultOf(const Batch& batch, size_t i) const;
   void AfterError(Ops ops, const absl::Status& status);
-  void FailAll(const Ops& ops, const absl::Status& status);
 
   CommitLane* const lane_;
   int64_t next_token_;

@@ -15,6 +15,8 @@ namespace {
 // Checkpoints and space work wait for a pause this long, so that they never
 // fall between two writes of one busy caller.
 constexpr absl::Duration kIdle = absl::Milliseconds(50);
+// A step that takes this long before it fails waited for a database that is silent.
+constexpr std::chrono::milliseconds kSilent{1000};
 
 int64_t Weight(const WriteOp& op) {
   return static_cast<int64_t>(op.value.size() + op.key.size() + op.attrs.size());
@@ -168,18 +170,43 @@ bool CommitLane::WaitForWork(Ops* ops, std::vector<std::function<void()>>* tasks
   return !(stopping_ && ops->empty() && tasks->empty());
 }
 
+// What waited behind a step that a silent database failed would only wait as long once
+// more, for longer than its callers do.
+void CommitLane::RefuseWaiting(SteadyTime step_began) {
+  if (SteadyAfter(absl::ZeroDuration()) - step_began < kSilent) return;
+  Ops waiting;
+  absl::Status status;
+  {
+    MutexLock lock(&mu_);
+    const Code code = CodeOf(health_);
+    if (code != Code::kUnavailable && code != Code::kOutcomeUnknown) return;
+    status = MakeStatus(Code::kUnavailable,
+                        absl::StrCat("did not answer who wrote before: ", health_.message()),
+                        env_.backend->name(), DriverCodeOf(health_));
+    waiting.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
+    queue_.clear();
+  }
+  batches_.FailAll(waiting, status);
+}
+
 void CommitLane::Run() {
   RaisePriorityOfThisThread();
   Ops ops;
   std::vector<std::function<void()>> tasks;
   while (WaitForWork(&ops, &tasks)) {
     const bool idle = ops.empty() && tasks.empty();
-    for (const std::function<void()>& task : tasks) task();
+    for (const std::function<void()>& task : tasks) {
+      const SteadyTime began = SteadyAfter(absl::ZeroDuration());
+      task();
+      RefuseWaiting(began);
+    }
     tasks.clear();
+    const SteadyTime began = SteadyAfter(absl::ZeroDuration());
     if (!ops.empty()) {
       batches_.Execute(std::move(ops));
       ops = Ops();
       pace_.Wrote();
+      RefuseWaiting(began);
     }
     if (absl::Status status = pace_.Step(env_.backend, idle); !status.ok()) {
       if (env_.logger != nullptr) {

@@ -95,6 +95,7 @@ class CommitLane {
   void Run();
   bool WaitForWork(Ops* ops, std::vector<std::function<void()>>* tasks);
   void Answer(WriteOp* op, WriteResult result);
+  void RefuseWaiting(SteadyTime step_began);
   void Requeue(Ops ops);  // to the front: keeps the order of operations on one key
   bool Refuse(const WriteOp& op, WriteResult* result) const;  // cancelled or too late
   absl::Status DoRaiseFloor(int64_t target);
