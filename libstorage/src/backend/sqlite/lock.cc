@@ -6,11 +6,11 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <ctime>
 #include <fstream>
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
+#include "src/backend/holder.h"
 
 namespace storage::sqlite {
 namespace {
@@ -49,17 +49,7 @@ std::string CommandLine() {
   return Redact(text).substr(0, kMaxCommand);
 }
 
-std::string Describe() {
-  char host[256] = "?";
-  gethostname(host, sizeof(host) - 1);
-  const time_t now = time(nullptr);
-  struct tm utc {};
-  gmtime_r(&now, &utc);
-  char since[32];
-  strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return absl::StrCat("pid ", getpid(), " on host ", host, " since ", since, ": ", CommandLine(),
-                      "\n");
-}
+std::string Describe() { return absl::StrCat(DescribeHolder(), ": ", CommandLine(), "\n"); }
 
 std::string ReadText(int fd) {
   char buffer[kMaxText];
