@@ -199,8 +199,9 @@ func (s *Server) awaitAnswer(ended <-chan error) error {
 	}
 }
 
-// run starts the process. It dies with this one, however that ends: the thread
-// that is its parent for the kernel must live as long.
+// run starts the process. It dies with this one, however that ends. To the kernel
+// (prctl(2), PR_SET_PDEATHSIG) its parent is a thread, which nobody else may lock and
+// end before. That thread is given back: whatever else it had started would end with it.
 func (s *Server) run(ended chan<- error) error {
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -214,6 +215,7 @@ func (s *Server) run(ended chan<- error) error {
 	gone := make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		defer log.Close()
 		defer close(gone)
 		err := command.Start()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -58,7 +59,7 @@ func mustComeBack(t *testing.T, s *Server) {
 	if _, err := s.Query("mine", "CREATE TABLE kept (n int)"); err != nil {
 		t.Fatal(err)
 	}
-	tree := treeOf(s.pid)
+	tree, threads := treeOf(s.pid), threadsOf(t)
 	if err := s.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +74,24 @@ func mustComeBack(t *testing.T, s *Server) {
 	if lines, err := s.Query("mine", "SELECT count(*) FROM kept"); err != nil || len(lines) != 1 {
 		t.Errorf("after a crash: %v, %v", lines, err)
 	}
+	for _, thread := range threads {
+		if !slices.Contains(threadsOf(t), thread) {
+			t.Errorf("thread %s has ended with the server: other processes that it started would be killed", thread)
+		}
+	}
+}
+
+// threadsOf this process, which does not end those that it has.
+func threadsOf(t *testing.T) (ids []string) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		ids = append(ids, entry.Name())
+	}
+	return ids
 }
 
 // TestStandalone: a server of a program that is no test, and its end.
