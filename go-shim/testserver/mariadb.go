@@ -8,13 +8,14 @@ import (
 
 var mariadb = kind{
 	name: "mariadb", account: "mysql", admin: "mysql",
+	// A server that starts removes the temporary tables that it finds, also those of others.
 	prepare: func(s *Server) error {
-		_, err := s.tool("mariadb-install-db", "--no-defaults", "--datadir="+filepath.Join(s.dir, "data"),
+		_, err := s.tool("mariadb-install-db", "--no-defaults", "--datadir="+filepath.Join(s.dir, "data"), "--tmpdir="+s.dir,
 			"--auth-root-authentication-method=normal", "--skip-test-db")
 		return err
 	},
 	command: func(s *Server) []string {
-		return []string{"/usr/sbin/mariadbd", "--no-defaults", "--datadir=" + filepath.Join(s.dir, "data"),
+		return []string{"/usr/sbin/mariadbd", "--no-defaults", "--datadir=" + filepath.Join(s.dir, "data"), "--tmpdir=" + s.dir,
 			"--socket=" + filepath.Join(s.dir, "socket"), "--pid-file=" + filepath.Join(s.dir, "pid"),
 			"--port=" + strconv.Itoa(s.port), "--bind-address=127.0.0.1", "--max-connections=300"}
 	},

@@ -3,6 +3,7 @@
 #include "tests/contract/event_suite.h"
 #include "tests/contract/lane_suite.h"
 #include "tests/contract/metadata_suite.h"
+#include "tests/contract/move_suite.h"
 #include "tests/contract/read_suite.h"
 #include "tests/servers/mariadb_places.h"
 

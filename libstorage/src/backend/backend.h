@@ -76,6 +76,20 @@ struct Mutation {
   int64_t old_bytes = 0;  // length of its value
 };
 
+// An object on its way to another database, with all that it has there.
+struct MovedRow {
+  std::string_view collection;  // as in Mutation
+  Row row;
+};
+
+// One that has arrived there and goes here.
+struct DiscardedRow {
+  std::string_view collection;
+  std::string_view key;
+  int64_t create_rev = 0;
+  int64_t bytes = 0;  // of its value
+};
+
 // A change as the undo log has it, with the value after it filled in.
 struct EventRow {
   int64_t rev = 0;
@@ -104,7 +118,8 @@ struct Current {
 
 // One transaction that holds the lane row locked from begin to end. Destroyed
 // without Commit it rolls back. Order of calls: Read* Apply? then exactly one
-// of Guard, Void, Adopt, RaiseFloor, then Commit.
+// of Guard, Void, Adopt, RaiseFloor, then Commit. A migration's: Read* (Import |
+// Discard) Void Commit.
 class LaneTxn {
  public:
   virtual ~LaneTxn() = default;
@@ -130,6 +145,14 @@ class LaneTxn {
   virtual absl::Status RaiseFloor(const LaneOwner& owner, int64_t target) = 0;
 
   virtual absl::Status Commit() = 0;
+
+  // A move is no change: it makes no event and no revision, so nothing older may be
+  // readable: the floor is at the head. Import: keys that are absent, with 0 <
+  // create_rev <= mod_rev <= head; EXISTS where the database tells objects apart by
+  // their create revision and has another one with it. Discard: keys that are there, with
+  // their create revision and size.
+  virtual absl::Status Import(absl::Span<const MovedRow> rows) = 0;
+  virtual absl::Status Discard(absl::Span<const DiscardedRow> rows) = 0;
 };
 
 // One consistent view: lane row, objects and events of one moment. Reads at

@@ -49,6 +49,56 @@ absl::Status CheckBatchRange(int64_t lowest, int64_t highest, int64_t first, int
                  backend);
 }
 
+namespace {
+
+absl::Status CheckMove(const Lane& lane, const std::string& backend) {
+  if (lane.floor == lane.head) return absl::OkStatus();
+  return Invalid(
+      absl::StrCat("objects move only when no older revision can be read, but the floor ",
+                   lane.floor, " is below the head ", lane.head),
+      backend);
+}
+
+absl::Status CheckMovedKey(std::string_view collection, std::string_view key,
+                           absl::flat_hash_set<std::string_view>* keys,
+                           const std::string& backend) {
+  if (key.empty() || collection.empty() || !key.starts_with(collection)) {
+    return Invalid("a collection must be a prefix of its keys, and neither may be empty", backend);
+  }
+  return keys->insert(key).second ? absl::OkStatus()
+                                  : Invalid("a move may hold each key once", backend);
+}
+
+}  // namespace
+
+absl::Status CheckImport(absl::Span<const MovedRow> rows, const Lane& lane,
+                         const std::string& backend) {
+  absl::Status status = CheckMove(lane, backend);
+  absl::flat_hash_set<std::string_view> keys;
+  for (const MovedRow& moved : rows) {
+    if (status.ok()) status = CheckMovedKey(moved.collection, moved.row.key, &keys, backend);
+    const ObjectMeta& meta = moved.row.meta;
+    if (!status.ok()) return status;
+    if (0 < meta.create_rev && meta.create_rev <= meta.mod_rev && meta.mod_rev <= lane.head) {
+      continue;
+    }
+    return Invalid(absl::StrCat("an object with the revisions ", meta.create_rev, " and ",
+                                meta.mod_rev, " does not fit the head ", lane.head),
+                   backend);
+  }
+  return status;
+}
+
+absl::Status CheckDiscard(absl::Span<const DiscardedRow> rows, const Lane& lane,
+                          const std::string& backend) {
+  absl::Status status = CheckMove(lane, backend);
+  absl::flat_hash_set<std::string_view> keys;
+  for (const DiscardedRow& row : rows) {
+    if (status.ok()) status = CheckMovedKey(row.collection, row.key, &keys, backend);
+  }
+  return status;
+}
+
 absl::Status CheckReadRevision(const Lane& lane, int64_t rev, const std::string& backend) {
   if (rev == 0) return absl::OkStatus();
   if (rev < lane.floor) {

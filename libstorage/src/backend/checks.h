@@ -20,6 +20,13 @@ absl::Status CheckMutations(absl::Span<const Mutation> mutations, int64_t head,
 absl::Status CheckBatchRange(int64_t lowest, int64_t highest, int64_t first, int64_t last,
                              const std::string& backend);
 
+// INVALID unless the floor is at the head, no key occurs twice, every collection is
+// a prefix of its key, and the revisions of what comes are not above the head.
+absl::Status CheckImport(absl::Span<const MovedRow> rows, const Lane& lane,
+                         const std::string& backend);
+absl::Status CheckDiscard(absl::Span<const DiscardedRow> rows, const Lane& lane,
+                          const std::string& backend);
+
 // COMPACTED when rev is below the floor, INVALID when it is above head; 0 is latest.
 absl::Status CheckReadRevision(const Lane& lane, int64_t rev, const std::string& backend);
 absl::Status CheckEventsAfter(const Lane& lane, int64_t after, const std::string& backend);

@@ -106,6 +106,7 @@ class EngineImpl : public Engine {
   absl::Status AtPart(const Part& part, const absl::Status& status) const;  // with its place
   absl::Status AtMetadata(const absl::Status& status) const;
   // route_check.cc
+  absl::Status LoadRoutes();
   absl::Status CheckRoutes();
   absl::Status CheckLeftOut(const RememberedPlace& place) const;
   absl::Status CheckLeftOutServer(const RememberedPlace& place) const;
@@ -124,6 +125,8 @@ class EngineImpl : public Engine {
   absl::Status Closed() const;
 
   // reads.cc
+  absl::Status CheckOurs(int lane, const Lane& row) const;
+  absl::Status CheckAbsent(int lane) const;
   absl::Status CheckHandedOut(int64_t rev, ReadHeader* header) const;
   // What a reader of the lane may be told; alone: of a resource with all keys there.
   int64_t NumberOf(int lane, bool alone) const {

@@ -40,6 +40,8 @@ absl::Status EngineImpl::Start() {
     if (!joined.ok()) return joined.status();
     if (*joined) return absl::OkStatus();
   }
+  // Before the start plan, which takes a rule's new database for a lost old one.
+  if (absl::Status status = CheckRoutes(); !status.ok()) return status;
   absl::StatusOr<StartPlan> plan = PlanStart(*facts);
   if (!plan.ok()) {
     for (const Part& part : parts_) {
@@ -47,7 +49,6 @@ absl::Status EngineImpl::Start() {
     }
     return plan.status();
   }
-  if (absl::Status status = CheckRoutes(); !status.ok()) return status;
   if (plan->jump) {
     Log(LogLevel::kWarning,
         absl::StrCat("new revision history from ", plan->rev, ": ", plan->reason,

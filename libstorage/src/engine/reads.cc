@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "src/engine/backends.h"
 #include "src/engine/engine_impl.h"
 #include "src/engine/merge.h"
 
@@ -57,6 +58,23 @@ struct Page {
 };
 
 }  // namespace
+
+// A migration that found nobody in its way, as this server had lost its claim, took
+// objects to where it does not look: it must not call them deleted.
+absl::Status EngineImpl::CheckOurs(int lane, const Lane& row) const {
+  if (row.gen == owner_.gen && row.m_id == owner_.m_id) return absl::OkStatus();
+  return MakeStatus(Code::kUnavailable,
+                    "another process has taken this database, for another topology: nothing here "
+                    "is up to date; start this server again",
+                    parts_[lane].name);
+}
+
+// Behind a key that was not found. Files cannot be taken from a server that runs.
+absl::Status EngineImpl::CheckAbsent(int lane) const {
+  if (!CanBeShared(parts_[lane].endpoint.kind)) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
+  return snapshot.ok() ? CheckOurs(lane, (*snapshot)->lane()) : snapshot.status();
+}
 
 // A revision above everything handed out is FUTURE.
 absl::Status EngineImpl::CheckHandedOut(int64_t rev, ReadHeader* header) const {
@@ -133,7 +151,9 @@ absl::Status EngineImpl::Get(ResourceId resource, std::string_view key, const Re
   // Before the read: everything complete or shown now is in what the read sees.
   CommitLane& of = *parts_[lane].lane;
   header->revision = std::max(NumberOf(lane, alone), of.shown());
-  return parts_[lane].backend->Get(key, [&](const Row& row) {
+  bool found = false;
+  const absl::Status got = parts_[lane].backend->Get(key, [&](const Row& row) {
+    found = true;
     header->rows = 1;
     if (row.meta.mod_rev > header->revision) {
       header->revision = row.meta.mod_rev;  // committed and not yet published
@@ -141,6 +161,7 @@ absl::Status EngineImpl::Get(ResourceId resource, std::string_view key, const Re
     }
     return sink(row);
   });
+  return got.ok() && !found ? CheckAbsent(lane) : got;
 }
 
 absl::Status EngineImpl::List(ResourceId resource, const Range& range, const ReadOptions& options,
@@ -163,6 +184,7 @@ absl::Status EngineImpl::ListOne(int lane, const Range& range, const ReadOptions
   absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
   if (!snapshot.ok()) return snapshot.status();
   const Lane& row = (*snapshot)->lane();
+  if (absl::Status status = CheckOurs(lane, row); !status.ok()) return status;
   header->revision = exact ? options.revision : std::max(row.head, complete);
   if (row.head > complete) parts_[lane].lane->Show(row.head);
   parts_[lane].lane->Saw(row.head);
@@ -202,6 +224,7 @@ absl::Status EngineImpl::OpenMerged(const std::vector<int>& lanes, const Range& 
     absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
     if (!snapshot.ok()) return snapshot.status();
     const Lane row = (*snapshot)->lane();
+    if (absl::Status status = CheckOurs(lane, row); !status.ok()) return status;
     parts_[lane].lane->Saw(row.head);
     // A compaction since rev was chosen can only raise the floor to a revision
     // that was current: reading again finds a newer one.
@@ -260,6 +283,7 @@ absl::StatusOr<int64_t> EngineImpl::Count(ResourceId resource, const Range& rang
     header->revision = std::max(header->revision, NumberOf(lane, entry->reach.size() == 1));
     absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
     if (!snapshot.ok()) return snapshot.status();
+    if (absl::Status status = CheckOurs(lane, (*snapshot)->lane()); !status.ok()) return status;
     absl::StatusOr<int64_t> part = (*snapshot)->Count(range, 0);
     if (!part.ok()) return part;
     count += *part;

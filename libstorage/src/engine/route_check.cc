@@ -14,7 +14,7 @@ namespace storage {
 namespace {
 
 constexpr char kRemedy[] =
-    "; nothing was started. Put the rule back as it was, or move the objects first";
+    "; nothing was started. Put the rule back as it was, or move the objects with `stgctl migrate`";
 
 std::string PrefixEnd(std::string prefix) {
   while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
@@ -35,19 +35,27 @@ int64_t ObjectsIn(const BackendStats& stats) {
 
 }  // namespace
 
-absl::Status EngineImpl::CheckRoutes() {
+// With half of a migration done, neither the old rules nor the new ones find all objects.
+absl::Status EngineImpl::LoadRoutes() {
   absl::StatusOr<Routes> remembered = Routes::FromJson(metadata_->found().topo);
   if (!remembered.ok()) return AtMetadata(remembered.status());
   routes_ = std::move(*remembered);
+  if (routes_.migration.phase == MigrationRecord::Phase::kNone) return absl::OkStatus();
+  return AtMetadata(MakeStatus(
+      Code::kInvalid,
+      "a migration of objects between databases is not over; nothing was started. Run `stgctl "
+      "migrate` again, with the same topology: it goes on where it was",
+      "metadata"));
+}
+
+absl::Status EngineImpl::CheckRoutes() {
+  if (absl::Status status = LoadRoutes(); !status.ok()) return status;
   std::vector<RememberedPlace> places = PlacesOf(*router_, parts_.back().endpoint);
   routes_changed_ = routes_.known && routes_.places != places;
   if (routes_changed_) {
     for (const RememberedPlace& place : routes_.places) {
       const bool kept = std::any_of(places.begin(), places.end(), [&](const RememberedPlace& now) {
-        if (now.kind != place.kind) return false;
-        // A path may be written in another way than before.
-        return now.path == place.path ||
-               (now.kind == "sqlite" && RealPath(now.path) == RealPath(place.path));
+        return SameDatabase(now, place);
       });
       if (kept) continue;
       if (absl::Status status = CheckLeftOut(place); !status.ok()) return status;

@@ -1,5 +1,6 @@
 #include "src/engine/routes.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -29,7 +30,61 @@ RememberedPlace PlaceOf(const std::string& name, const Endpoint& endpoint, std::
           endpoint.path.empty() ? endpoint.redacted : endpoint.path, std::move(match)};
 }
 
+nlohmann::json PlacesToJson(const std::vector<RememberedPlace>& places) {
+  nlohmann::json out = nlohmann::json::array();
+  for (const RememberedPlace& place : places) {
+    out.push_back(
+        {{"name", place.name}, {"kind", place.kind}, {"path", place.path}, {"match", place.match}});
+  }
+  return out;
+}
+
+std::vector<RememberedPlace> PlacesFromJson(const nlohmann::json& in) {
+  std::vector<RememberedPlace> places;
+  for (const nlohmann::json& place : in) {
+    places.push_back({place.value("name", ""), place.value("kind", ""), place.value("path", ""),
+                      place.value("match", "")});
+  }
+  return places;
+}
+
+nlohmann::json MigrationToJson(const MigrationRecord& record) {
+  nlohmann::json expected = nlohmann::json::array();
+  for (const MigrationRecord::Expected& e : record.expected) {
+    expected.push_back(
+        {{"place", e.place}, {"collection", e.collection}, {"objects", e.objects}, {"sum", e.sum}});
+  }
+  return {{"phase", record.phase == MigrationRecord::Phase::kCopy ? "copy" : "discard"},
+          {"others", PlacesToJson(record.others)},
+          {"expected", std::move(expected)}};
+}
+
+MigrationRecord MigrationFromJson(const nlohmann::json& in) {
+  MigrationRecord record;
+  record.phase =
+      in.at("phase") == "copy" ? MigrationRecord::Phase::kCopy : MigrationRecord::Phase::kDiscard;
+  record.others = PlacesFromJson(in.at("others"));
+  for (const nlohmann::json& e : in.at("expected")) {
+    record.expected.push_back({e.at("place").get<std::string>(),
+                               e.at("collection").get<std::string>(),
+                               e.at("objects").get<int64_t>(), e.at("sum").get<uint64_t>()});
+  }
+  return record;
+}
+
 }  // namespace
+
+bool SameDatabase(const RememberedPlace& a, const RememberedPlace& b) {
+  if (a.kind != b.kind) return false;
+  return a.path == b.path || (a.kind == "sqlite" && RealPath(a.path) == RealPath(b.path));
+}
+
+bool SamePlaces(const std::vector<RememberedPlace>& a, const std::vector<RememberedPlace>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const RememberedPlace& x, const RememberedPlace& y) {
+                      return x.name == y.name && x.match == y.match && SameDatabase(x, y);
+                    });
+}
 
 std::vector<RememberedPlace> PlacesOf(const Router& router, const Endpoint& default_database) {
   std::vector<RememberedPlace> places;
@@ -41,12 +96,7 @@ std::vector<RememberedPlace> PlacesOf(const Router& router, const Endpoint& defa
 }
 
 std::string Routes::ToJson() const {
-  nlohmann::json out = {{"places", nlohmann::json::array()},
-                        {"resources", nlohmann::json::array()}};
-  for (const RememberedPlace& place : places) {
-    out["places"].push_back(
-        {{"name", place.name}, {"kind", place.kind}, {"path", place.path}, {"match", place.match}});
-  }
+  nlohmann::json out = {{"places", PlacesToJson(places)}, {"resources", nlohmann::json::array()}};
   for (const Resource& r : resources) {
     out["resources"].push_back({{"group", r.group},
                                 {"resource", r.resource},
@@ -57,6 +107,9 @@ std::string Routes::ToJson() const {
                                 {"custom", r.custom}});
   }
   if (!objects.empty()) out["objects"] = objects;
+  if (migration.phase != MigrationRecord::Phase::kNone) {
+    out["migration"] = MigrationToJson(migration);
+  }
   return out.dump();
 }
 
@@ -66,16 +119,14 @@ absl::StatusOr<Routes> Routes::FromJson(const std::string& text) {
   // Of the right shape too: value() throws on any other.
   const nlohmann::json in = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   try {
-    for (const nlohmann::json& place : in.at("places")) {
-      routes.places.push_back({place.value("name", ""), place.value("kind", ""),
-                               place.value("path", ""), place.value("match", "")});
-    }
+    routes.places = PlacesFromJson(in.at("places"));
     for (const nlohmann::json& r : in.at("resources")) {
       routes.resources.push_back({r.value("group", ""), r.value("resource", ""),
                                   r.value("kind", ""), r.value("root", ""), r.value("prefix", ""),
                                   r.value("namespaced", false), r.value("custom", false)});
     }
     if (in.contains("objects")) in.at("objects").get_to(routes.objects);
+    if (in.contains("migration")) routes.migration = MigrationFromJson(in.at("migration"));
   } catch (const nlohmann::json::exception&) {
     return MakeStatus(Code::kCorrupt,
                       "the remembered topology is damaged; restore a backup of the metadata store",

@@ -23,6 +23,25 @@ struct RememberedPlace {
   bool operator==(const RememberedPlace&) const = default;
 };
 
+// What a migration that is not over has done (docs/adr/0007-migrate.md).
+struct MigrationRecord {
+  enum class Phase : uint8_t {
+    kNone,     // nothing moves
+    kCopy,     // objects are copied; the remembered places are those of before
+    kDiscard,  // the remembered places are the new ones; the old copies go
+  };
+  // What a database must hold of a collection when all of it has arrived.
+  struct Expected {
+    std::string place;  // by its name in the new topology
+    std::string collection;
+    int64_t objects = 0;
+    uint64_t sum = 0;  // engine/moves.h
+  };
+  Phase phase = Phase::kNone;
+  std::vector<RememberedPlace> others;  // kCopy: the new places; kDiscard: those of before
+  std::vector<Expected> expected;       // kCopy
+};
+
 struct Routes {
   std::vector<RememberedPlace> places;  // in order: the first match wins
   std::vector<Resource> resources;      // ever registered, by key prefix
@@ -30,11 +49,17 @@ struct Routes {
   // one runs. What cannot be looked into without a password is judged by it.
   std::map<std::string, int64_t> objects;
   bool known = false;  // something was remembered
+  MigrationRecord migration;
 
   std::string ToJson() const;
   // CORRUPT when the text is not ours.
   static absl::StatusOr<Routes> FromJson(const std::string& text);
 };
+
+// A path may be written in another way than before.
+bool SameDatabase(const RememberedPlace& a, const RememberedPlace& b);
+// The same databases, matches and names in the same order.
+bool SamePlaces(const std::vector<RememberedPlace>& a, const std::vector<RememberedPlace>& b);
 
 std::vector<RememberedPlace> PlacesOf(const Router& router, const Endpoint& default_database);
 

@@ -53,6 +53,9 @@ absl::Status EngineImpl::OpenMetadataStore() {
 }
 
 absl::StatusOr<bool> EngineImpl::Join(StartFacts* facts) {
+  // No migration runs beside servers, but one that was ended may have left a server that
+  // it fenced, and that has its claim again.
+  if (absl::Status status = LoadRoutes(); !status.ok()) return status;
   absl::Status fits = CheckJoin(*facts);
   if (CodeOf(fits) == Code::kBusy) {
     const absl::StatusOr<bool> only = metadata_->shared()->BecomeOnly(kPatienceOfStartsMs);
@@ -82,9 +85,6 @@ absl::StatusOr<bool> EngineImpl::Join(StartFacts* facts) {
 
 // Two servers that route one key to two databases would hide it from each other.
 absl::Status EngineImpl::CheckSameRoutes() {
-  absl::StatusOr<Routes> remembered = Routes::FromJson(metadata_->found().topo);
-  if (!remembered.ok()) return AtMetadata(remembered.status());
-  routes_ = *std::move(remembered);
   const std::vector<RememberedPlace> places = PlacesOf(*router_, parts_.back().endpoint);
   if (routes_.places == places) return absl::OkStatus();
   std::string differs = "they have more rules";

@@ -52,6 +52,12 @@ class FaultyTxn : public LaneTxn {
   absl::Status Apply(absl::Span<const Mutation> mutations, int64_t token) override {
     return Plain([&] { return inner_->Apply(mutations, token); });
   }
+  absl::Status Import(absl::Span<const MovedRow> rows) override {
+    return Plain([&] { return inner_->Import(rows); });
+  }
+  absl::Status Discard(absl::Span<const DiscardedRow> rows) override {
+    return Plain([&] { return inner_->Discard(rows); });
+  }
   absl::Status Guard(const LaneOwner& owner, int64_t first, int64_t last) override {
     return Plain([&] { return inner_->Guard(owner, first, last); });
   }

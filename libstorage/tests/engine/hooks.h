@@ -71,6 +71,10 @@ class HookedTxn : public LaneTxn {
     absl::Status status = Ask("apply");
     return status.ok() ? inner_->Apply(mutations, token) : status;
   }
+  absl::Status Import(absl::Span<const MovedRow> rows) override { return inner_->Import(rows); }
+  absl::Status Discard(absl::Span<const DiscardedRow> rows) override {
+    return inner_->Discard(rows);
+  }
   absl::Status Guard(const LaneOwner& owner, int64_t first, int64_t last) override {
     absl::Status status = Ask("guard");
     return status.ok() ? inner_->Guard(owner, first, last) : status;

@@ -28,14 +28,16 @@ std::string ReadAll(const std::string& path) {
 
 absl::Status MariadbServer::Install() {
   const std::string data = directory_.path() + "/data";
-  return RunToEnd(ProcessSpec{{kInstall, "--no-defaults", "--datadir=" + data,
-                               "--auth-root-authentication-method=normal", "--skip-test-db",
-                               "--skip-name-resolve"},
-                              "mysql",
-                              directory_.path(),
-                              directory_.path() + "/install.log",
-                              {}},
-                  absl::Seconds(60));
+  // A server that starts removes the temporary tables that it finds, also those of others.
+  return RunToEnd(
+      ProcessSpec{
+          {kInstall, "--no-defaults", "--datadir=" + data, "--tmpdir=" + directory_.path(),
+           "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"},
+          "mysql",
+          directory_.path(),
+          directory_.path() + "/install.log",
+          {}},
+      absl::Seconds(60));
 }
 
 absl::Status MariadbServer::Run() {

@@ -41,6 +41,18 @@ struct RestoreFlags {
 };
 int RunRestore(const Context& context, const RestoreFlags& flags);
 
+struct MigrateFlags {
+  std::string topology;  // the new one
+  std::string old_topology;
+  std::string default_endpoint;
+  std::string old_default_endpoint;
+  std::string metadata_endpoint;
+  bool dry_run = false;
+  bool abort = false;
+  bool server_stopped = false;
+};
+int RunMigrate(const Context& context, const MigrateFlags& flags);
+
 int RunVersion(const Context& context);
 
 }  // namespace storage::stgctl

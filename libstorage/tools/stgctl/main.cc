@@ -18,6 +18,7 @@ struct Options {
   PlaceFlags stats;
   BackupFlags backup;
   RestoreFlags restore;
+  MigrateFlags migrate;
   bool namespaced = false, cluster_scoped = false, custom = false, built_in = false;
 };
 
@@ -119,6 +120,44 @@ void AddRestore(CLI::App* root, Options* options, Command* command) {
       [=] { *command = [=] { return RunRestore(options->context, options->restore); }; });
 }
 
+void AddMigrate(CLI::App* root, Options* options, Command* command) {
+  MigrateFlags* const flags = &options->migrate;
+  CLI::App* migrate = root->add_subcommand("migrate",
+                                           "Move what a changed topology routes elsewhere; the API "
+                                           "servers must be stopped. Ended in the "
+                                           "middle, it goes on when it is run again");
+  migrate->add_option("FILE", flags->topology, "the new topology.yaml, a path or file://")
+      ->required();
+  migrate->add_option("--old", flags->old_topology,
+                      "the topology of before: needed when it has a database on a server that the "
+                      "new one leaves out");
+  migrate->add_option("--default", flags->default_endpoint,
+                      "the default database, as the API server will have it in --etcd-servers "
+                      "(sqlite://./libstorage.db when not given)");
+  migrate->add_option("--old-default", flags->old_default_endpoint,
+                      "the default database of before, when it changes and is on a server");
+  migrate
+      ->add_option("--metadata", flags->metadata_endpoint,
+                   "the metadata store, as in --metadata-store (beside the default database "
+                   "when not given)")
+      ->envname("REVISION_MAPPER_ENDPOINT");
+  CLI::Option* dry_run =
+      migrate->add_flag("--dry-run", flags->dry_run, "tell what would move; nothing is moved");
+  migrate
+      ->add_flag("--abort", flags->abort,
+                 "give a migration up that is still copying: what was copied is removed, and "
+                 "the topology of before is good again")
+      ->excludes(dry_run);
+  migrate->add_flag("--server-stopped", flags->server_stopped,
+                    "with a metadata store in etcd, after a server that did not end in order: it "
+                    "does not run any more");
+  migrate->add_flag("--progress", options->context.progress,
+                    "show progress although standard error is no terminal");
+  AddOutput(migrate, options);
+  migrate->callback(
+      [=] { *command = [=] { return RunMigrate(options->context, options->migrate); }; });
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("stgctl looks after the databases of a libstorage control plane.", "stgctl");
   Options options;
@@ -130,6 +169,7 @@ int Main(int argc, char** argv) {
   AddStats(&app, &options, &command);
   AddBackup(&app, &options, &command);
   AddRestore(&app, &options, &command);
+  AddMigrate(&app, &options, &command);
   CLI::App* version = app.add_subcommand("version", "Print the version");
   AddOutput(version, &options);
   version->callback([&] { command = [&] { return RunVersion(options.context); }; });

@@ -36,16 +36,26 @@ void EtcdLaneTxn::Expect(const std::string& key, int64_t etcd_mod) {
 }
 
 absl::Status EtcdLaneTxn::FetchFor(absl::Span<const Mutation> mutations) {
-  Keys keys;
+  Keys keys, collections;
   for (const Mutation& m : mutations) {
-    if (!seen_.contains(m.key)) keys.emplace_back(m.key);
+    keys.emplace_back(m.key);
+    collections.emplace_back(m.collection);
   }
-  if (absl::Status status = Fetch(keys); !status.ok()) return status;
+  return FetchKeys(keys, collections);
+}
+
+absl::Status EtcdLaneTxn::FetchKeys(const Keys& keys, const Keys& collections) {
+  Keys unread;
+  for (const std::string& key : keys) {
+    if (!seen_.contains(key)) unread.push_back(key);
+  }
+  if (absl::Status status = Fetch(unread); !status.ok()) return status;
   std::map<std::string, bool> wanted;
-  for (const Mutation& m : mutations) {
-    if (!kinds_->counts.contains(m.collection)) wanted[std::string(m.collection)] = true;
-    const Seen& seen = seen_.find(m.key)->second;
-    if (!seen.envelope && !kinds_->counts.contains("")) wanted[""] = true;
+  for (const std::string& collection : collections) {
+    if (!kinds_->counts.contains(collection)) wanted[collection] = true;
+  }
+  for (const std::string& key : keys) {
+    if (!seen_.find(key)->second.envelope && !kinds_->counts.contains("")) wanted[""] = true;
   }
   if (wanted.empty()) return absl::OkStatus();
   pb::TxnRequest request;
@@ -65,7 +75,7 @@ absl::Status EtcdLaneTxn::FetchFor(absl::Span<const Mutation> mutations) {
 }
 
 absl::Status EtcdLaneTxn::Apply(absl::Span<const Mutation> mutations, int64_t token) {
-  if (applied_ || decided_) return Misused("Apply comes once, before the guard");
+  if (applied_ || moved_ || decided_) return Misused("Apply comes once, before the guard");
   absl::Status legal = CheckMutations(mutations, lane_.head, store_->name());
   if (!legal.ok()) return legal;
   if (absl::Status status = FetchFor(mutations); !status.ok()) return status;
@@ -77,20 +87,21 @@ absl::Status EtcdLaneTxn::Apply(absl::Span<const Mutation> mutations, int64_t to
     if (absl::Status status = Stage(mutation); !status.ok()) return status;
   }
   for (const auto& [collection, count] : counts_) Put(KindKey(collection), EncodeKind(count));
-  if (request_.success_size() > kMostOps) {
-    return MakeStatus(
-        Code::kTooLarge,
-        absl::StrCat("a batch of ", mutations.size(), " objects needs ", request_.success_size(),
-                     " operations; the limit is etcd's "
-                     "--max-txn-ops, 128"),
-        store_->name());
-  }
+  if (absl::Status fits = CheckSize(mutations.size()); !fits.ok()) return fits;
   if (!batch_.changes.empty()) {
     next_.last_event = batch_.changes.back().rev;
     Put(LogKey(next_.last_event), EncodeBatch(batch_));
   }
   applied_ = true;
   return absl::OkStatus();
+}
+
+absl::Status EtcdLaneTxn::CheckSize(size_t objects) const {
+  if (request_.success_size() <= kMostOps) return absl::OkStatus();
+  return MakeStatus(Code::kTooLarge,
+                    absl::StrCat("a batch of ", objects, " objects needs ", request_.success_size(),
+                                 " operations; the limit is etcd's --max-txn-ops, 128"),
+                    store_->name());
 }
 
 absl::Status EtcdLaneTxn::Stage(const Mutation& m) {

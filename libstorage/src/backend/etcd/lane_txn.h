@@ -31,6 +31,8 @@ class EtcdLaneTxn : public LaneTxn {
   int64_t NowMs() override;
   absl::Status Read(absl::Span<const std::string_view> keys, absl::Span<Current> out) override;
   absl::Status Apply(absl::Span<const Mutation> mutations, int64_t token) override;
+  absl::Status Import(absl::Span<const MovedRow> rows) override;
+  absl::Status Discard(absl::Span<const DiscardedRow> rows) override;
   absl::Status Guard(const LaneOwner& owner, int64_t first, int64_t last) override;
   absl::Status Void(const LaneOwner& owner, int64_t to) override;
   absl::Status Adopt(const LaneOwner& owner, int64_t jump_to) override;
@@ -55,6 +57,8 @@ class EtcdLaneTxn : public LaneTxn {
   absl::Status CheckForeign(const std::string& key, const Seen& seen) const;
   // apply.cc
   absl::Status FetchFor(absl::Span<const Mutation> mutations);
+  absl::Status FetchKeys(const Keys& keys, const Keys& collections);
+  absl::Status CheckSize(size_t objects) const;
   absl::Status Stage(const Mutation& mutation);
   void StageExpiry(const Mutation& mutation, const Seen& seen, const ObjectMeta& next);
   void Count(const Mutation& mutation, const Seen& seen);
@@ -62,6 +66,9 @@ class EtcdLaneTxn : public LaneTxn {
   void Delete(const std::string& key);
   void Expect(const std::string& key, int64_t etcd_mod);
   absl::Status TakeOver();
+  // moves.cc
+  absl::Status FetchMoved(const Keys& keys, const Keys& collections, bool exist);
+  absl::Status Moved();
   // commit.cc
   absl::Status Refused(const pb::TxnResponse& response);
   absl::Status DespiteNoSpace(const absl::Status& refusal);
@@ -78,6 +85,7 @@ class EtcdLaneTxn : public LaneTxn {
   Batch batch_;
   Head next_;
   bool applied_ = false;
+  bool moved_ = false;    // Import or Discard: no batch can follow
   bool decided_ = false;  // one of Guard, Void, Adopt, RaiseFloor agreed
   bool committed_ = false;
 };

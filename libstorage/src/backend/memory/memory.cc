@@ -161,6 +161,8 @@ class MemoryLaneTxn : public LaneTxn {
   int64_t NowMs() override { return SystemNowMs(); }
   absl::Status Read(absl::Span<const std::string_view> keys, absl::Span<Current> out) override;
   absl::Status Apply(absl::Span<const Mutation> mutations, int64_t token) override;
+  absl::Status Import(absl::Span<const MovedRow> rows) override;
+  absl::Status Discard(absl::Span<const DiscardedRow> rows) override;
   absl::Status Guard(const LaneOwner& owner, int64_t first, int64_t last) override;
   absl::Status Void(const LaneOwner& owner, int64_t to) override;
   absl::Status Adopt(const LaneOwner& owner, int64_t jump_to) override;
@@ -184,6 +186,7 @@ class MemoryLaneTxn : public LaneTxn {
   const Lane lane_;
   Lane next_;
   std::vector<Staged> staged_;
+  std::vector<Staged> moved_;  // kind: create = comes, delete = goes; rev is not used
   int64_t token_ = 0;
   bool applied_ = false;
   bool decided_ = false;  // one of Guard, Void, Adopt, RaiseFloor agreed
@@ -307,7 +310,9 @@ absl::Status MemoryLaneTxn::Read(absl::Span<const std::string_view> keys, absl::
 }
 
 absl::Status MemoryLaneTxn::Apply(absl::Span<const Mutation> mutations, int64_t token) {
-  if (applied_ || decided_) return Misused("Apply comes once, before the guard");
+  if (applied_ || decided_ || !moved_.empty()) {
+    return Misused("Apply comes once, before the guard");
+  }
   absl::Status legal = CheckMutations(mutations, lane().head, backend_->name());
   if (!legal.ok()) return legal;
   for (const Mutation& m : mutations) {
@@ -328,6 +333,30 @@ absl::Status MemoryLaneTxn::Apply(absl::Span<const Mutation> mutations, int64_t 
   token_ = token;
   applied_ = true;
   return absl::OkStatus();
+}
+
+absl::Status MemoryLaneTxn::Import(absl::Span<const MovedRow> rows) {
+  if (applied_ || decided_) return Misused("Import comes before the lane is decided");
+  absl::Status legal = CheckImport(rows, lane(), backend_->name());
+  if (!legal.ok()) return legal;
+  for (const auto& [collection, row] : rows) {
+    if (state_->objects.contains(std::string(row.key))) return Misused("Import: the key exists");
+    moved_.push_back(Staged{ChangeKind::kCreate, std::string(collection), std::string(row.key),
+                            Object{row.meta, Blob(row.value), std::string(row.attrs)}, 0});
+  }
+  return legal;
+}
+
+absl::Status MemoryLaneTxn::Discard(absl::Span<const DiscardedRow> rows) {
+  if (applied_ || decided_) return Misused("Discard comes before the lane is decided");
+  absl::Status legal = CheckDiscard(rows, lane(), backend_->name());
+  if (!legal.ok()) return legal;
+  for (const DiscardedRow& row : rows) {
+    if (!state_->objects.contains(std::string(row.key))) return Misused("Discard: no such key");
+    moved_.push_back(Staged{ChangeKind::kDelete, std::string(row.collection), std::string(row.key),
+                            Object(), 0});
+  }
+  return legal;
 }
 
 absl::Status MemoryLaneTxn::Guard(const LaneOwner& owner, int64_t first, int64_t last) {
@@ -402,6 +431,16 @@ void MemoryLaneTxn::ApplyTo(State* state) const {
       state->objects[staged.key] = staged.object;
     }
     state->events[staged.rev] = std::move(event);
+  }
+  for (const Staged& moved : moved_) {
+    KindStats& kind = state->kinds[moved.collection];
+    kind.collection = moved.collection;
+    const bool comes = moved.kind == ChangeKind::kCreate;
+    if (comes) state->objects[moved.key] = moved.object;
+    const auto bytes = static_cast<int64_t>(state->objects[moved.key].value.size());
+    kind.objects += comes ? 1 : -1;
+    kind.bytes += comes ? bytes : -bytes;
+    if (!comes) state->objects.erase(moved.key);
   }
   state->lane = next_;
 }

@@ -125,7 +125,7 @@ absl::Status MysqlLaneTxn::Match(absl::Span<const Mutation> mutations, std::vect
 }
 
 absl::Status MysqlLaneTxn::Apply(absl::Span<const Mutation> mutations, int64_t token) {
-  if (stage_ != Stage::kOpen) return Misused("Apply comes once, before the guard");
+  if (stage_ != Stage::kOpen || moved_) return Misused("Apply comes once, before the guard");
   absl::Status legal = CheckMutations(mutations, lane_.head, session_->site().name);
   if (!legal.ok()) return legal;
   absl::Status status = LookUp(mutations);

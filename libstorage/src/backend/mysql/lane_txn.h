@@ -28,6 +28,8 @@ class MysqlLaneTxn : public LaneTxn {
   int64_t NowMs() override;
   absl::Status Read(absl::Span<const std::string_view> keys, absl::Span<Current> out) override;
   absl::Status Apply(absl::Span<const Mutation> mutations, int64_t token) override;
+  absl::Status Import(absl::Span<const MovedRow> rows) override;
+  absl::Status Discard(absl::Span<const DiscardedRow> rows) override;
   absl::Status Guard(const LaneOwner& owner, int64_t first, int64_t last) override;
   absl::Status Void(const LaneOwner& owner, int64_t to) override;
   absl::Status Adopt(const LaneOwner& owner, int64_t jump_to) override;
@@ -51,6 +53,7 @@ class MysqlLaneTxn : public LaneTxn {
   absl::Status Match(absl::Span<const Mutation> mutations, std::vector<Known>* before);
   // apply.cc: the statements.
   absl::Status WriteAll(absl::Span<const Mutation> mutations, const std::vector<Known>& before);
+  absl::Status CheckThere(absl::Span<const DiscardedRow> rows);  // moves.cc
   absl::Status CheckOwner(const LaneOwner& owner) const;
   // condition: SQL; set: what follows "head = ..." in the UPDATE of the lane row.
   absl::Status Decide(const LaneOwner& owner, const std::string& condition, const std::string& head,
@@ -71,6 +74,7 @@ class MysqlLaneTxn : public LaneTxn {
   int64_t highest_ = 0;
   int64_t seq_ = 0;
   int64_t seq_bytes_ = 0;
+  bool moved_ = false;  // Import or Discard: no batch can follow
 };
 
 }  // namespace storage::mysql

@@ -75,7 +75,7 @@ absl::Status PostgresLaneTxn::Misused(const char* what) const {
 
 absl::Status PostgresLaneTxn::Read(absl::Span<const std::string_view> keys,
                                    absl::Span<Current> out) {
-  if (keys.size() != out.size() || stage_ != Stage::kOpen)
+  if (keys.size() != out.size() || stage_ != Stage::kOpen || moved_)
     return Misused("Read: sizes differ, or too late");
   Params params;
   params.BytesArray(keys);
@@ -125,7 +125,7 @@ absl::Status PostgresLaneTxn::CheckExistence(absl::Span<const Mutation> mutation
 }
 
 absl::Status PostgresLaneTxn::Apply(absl::Span<const Mutation> mutations, int64_t token) {
-  if (stage_ != Stage::kOpen) return Misused("Apply comes once, before the guard");
+  if (stage_ != Stage::kOpen || moved_) return Misused("Apply comes once, before the guard");
   absl::Status legal = CheckMutations(mutations, lane_.head, session_->site().name);
   if (legal.ok()) legal = CheckExistence(mutations);
   if (!legal.ok()) return legal;

@@ -24,6 +24,8 @@ class PostgresLaneTxn : public LaneTxn {
   int64_t NowMs() override { return now_ms_; }
   absl::Status Read(absl::Span<const std::string_view> keys, absl::Span<Current> out) override;
   absl::Status Apply(absl::Span<const Mutation> mutations, int64_t token) override;
+  absl::Status Import(absl::Span<const MovedRow> rows) override;
+  absl::Status Discard(absl::Span<const DiscardedRow> rows) override;
   absl::Status Guard(const LaneOwner& owner, int64_t first, int64_t last) override;
   absl::Status Void(const LaneOwner& owner, int64_t to) override;
   absl::Status Adopt(const LaneOwner& owner, int64_t jump_to) override;
@@ -51,7 +53,8 @@ class PostgresLaneTxn : public LaneTxn {
   int64_t lowest_ = 0;  // revisions of the batch; 0 = none
   int64_t highest_ = 0;
   int64_t rows_ = 0;
-  size_t queued_ = 0;  // statements since the last Finish
+  bool moved_ = false;  // Import or Discard: no batch can follow
+  size_t queued_ = 0;   // statements since the last Finish
 };
 
 }  // namespace storage::postgres

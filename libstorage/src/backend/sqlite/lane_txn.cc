@@ -14,9 +14,6 @@ Query& BindExpiry(Query* query, int index, int64_t expire_at_ms) {
   return expire_at_ms == 0 ? query->BindNull(index) : query->Bind(index, expire_at_ms);
 }
 
-// How Kubernetes marks a value that one of its providers encrypted.
-constexpr char kEncrypted[] = "k8s:enc:";
-
 bool Grows(const Mutation& m) {
   return m.kind == ChangeKind::kCreate || m.kind == ChangeKind::kUpdate;
 }
@@ -74,7 +71,7 @@ absl::Status SqliteLaneTxn::Read(absl::Span<const std::string_view> keys, absl::
 }
 
 absl::Status SqliteLaneTxn::Apply(absl::Span<const Mutation> mutations, int64_t token) {
-  if (stage_ != Stage::kOpen) return Misused("Apply comes once, before the guard");
+  if (stage_ != Stage::kOpen || moved_) return Misused("Apply comes once, before the guard");
   absl::Status legal = CheckMutations(mutations, lane_.head, writer_->site().name);
   if (!legal.ok()) return legal;
   for (const Mutation& m : mutations) {
@@ -92,10 +89,18 @@ absl::Status SqliteLaneTxn::Apply(absl::Span<const Mutation> mutations, int64_t 
 absl::Status SqliteLaneTxn::ApplyAll(absl::Span<const Mutation> mutations) {
   for (const Mutation& m : mutations) {
     KindDelta* const delta = DeltaOf(m.collection);
-    if (!writer_->secure && m.value.starts_with(kEncrypted)) encrypted_ = true;
+    if (!writer_->secure && IsEncrypted(m.value)) encrypted_ = true;
     absl::Status status = m.kind == ChangeKind::kCreate ? Create(m, delta) : Change(m, delta);
     if (!status.ok()) return status;
   }
+  if (absl::Status counted = CountAll(); !counted.ok()) return counted;
+  if (mutations.empty()) return absl::OkStatus();
+  lowest_ = mutations.front().rev;
+  highest_ = mutations.back().rev;
+  return absl::OkStatus();
+}
+
+absl::Status SqliteLaneTxn::CountAll() {
   if (encrypted_) {
     absl::Status secure = writer_->SecureDelete();
     if (!secure.ok()) return secure;
@@ -107,9 +112,6 @@ absl::Status SqliteLaneTxn::ApplyAll(absl::Span<const Mutation> mutations) {
     if (!status.ok()) return status;
   }
   deltas_.clear();  // its views end with the batch
-  if (mutations.empty()) return absl::OkStatus();
-  lowest_ = mutations.front().rev;
-  highest_ = mutations.back().rev;
   return absl::OkStatus();
 }
 

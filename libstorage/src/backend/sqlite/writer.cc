@@ -70,6 +70,9 @@ WriterStatements::WriterStatements(Connection* c)
       kind(c,
            "INSERT INTO kinds VALUES(?1, ?2, ?3) ON CONFLICT(collection) DO UPDATE SET "
            "objects = objects + excluded.objects, bytes = bytes + excluded.bytes"),
+      import(c, "INSERT INTO objects VALUES(?1, ?2, ?3, ?4, ?5, ?6)"),
+      of_create_rev(c, "SELECT key FROM objects WHERE create_rev = ?1"),
+      discard(c, "DELETE FROM objects WHERE create_rev = ?1 AND key = ?2"),
       free_pages(c, "PRAGMA freelist_count"),
       last_debt(c,
                 "SELECT rev FROM events WHERE rev <= (SELECT floor FROM lane WHERE id = 1) "

@@ -38,6 +38,7 @@ struct WriterStatements {
   Statement begin, commit, rollback;
   Statement lane, guard, void_lane, adopt, raise_floor;
   Statement read, find, create_event, change_event, create, update, remove, kind;
+  Statement import, of_create_rev, discard;
   Statement free_pages, last_debt, delete_events;
 };
 

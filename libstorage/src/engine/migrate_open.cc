@@ -1,0 +1,261 @@
+// What a migration needs open: the metadata store, which remembers the topology of
+// before, and every database of the old topology and the new one.
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "src/engine/backends.h"
+#include "src/engine/migrate.h"
+
+namespace storage {
+namespace {
+
+using Phase = MigrationRecord::Phase;
+
+constexpr char kFallback[] = "sqlite://./libstorage.db";  // of the engine
+
+absl::Status Invalid(std::string message, const std::string& backend = "") {
+  return MakeStatus(Code::kInvalid, std::move(message), backend);
+}
+
+absl::Status Prefixed(const std::string& place, const absl::Status& status) {
+  return MakeStatus(CodeOf(status), absl::StrCat(place, ": ", status.message()), BackendOf(status),
+                    DriverCodeOf(status));
+}
+
+absl::StatusOr<Topology> Parse(const std::string& text, const std::string& path) {
+  if (!text.empty()) return ParseTopology(text, path.empty() ? "topology" : path);
+  return path.empty() ? Topology() : LoadTopology(path);
+}
+
+RememberedPlace PlaceOf(const Endpoint& endpoint) {
+  return {"", EndpointKindName(endpoint.kind),
+          endpoint.path.empty() ? endpoint.redacted : endpoint.path, ""};
+}
+
+absl::StatusOr<Endpoint> DefaultDatabase(const std::string& text, const char* what) {
+  absl::StatusOr<Endpoint> endpoint = ParseEndpoint(text.empty() ? kFallback : text);
+  return endpoint.ok() ? endpoint : Prefixed(what, endpoint.status());
+}
+
+bool HasFile(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
+}  // namespace
+
+// A migration is as durable as can be, whatever the database is set to: the old copy
+// goes when the new one is there.
+absl::Status Migration::OpenDatabase(Database* database) {
+  for (const char* relaxed : {"_sync", "_synchronous"}) database->endpoint.options.erase(relaxed);
+  absl::StatusOr<std::unique_ptr<Backend>> backend =
+      OpenBackend(database->name, database->endpoint, database->rule, false, options_.engine);
+  if (!backend.ok()) return At(*database, backend.status());
+  database->backend = *std::move(backend);
+  if (options_.engine.wrap_backend_for_test != nullptr) {
+    database->backend = options_.engine.wrap_backend_for_test(std::move(database->backend));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Migration::OpenMetadataStore() {
+  const EngineOptions& engine = options_.engine;
+  absl::StatusOr<Topology> topology = Parse(engine.topology_text, engine.topology_path);
+  if (!topology.ok()) return topology.status();
+  absl::StatusOr<std::unique_ptr<Router>> router = Router::Create(*std::move(topology));
+  if (!router.ok()) return router.status();
+  router_ = *std::move(router);
+  absl::StatusOr<Endpoint> fallback = DefaultDatabase(engine.default_endpoint, "--default");
+  if (!fallback.ok()) return fallback.status();
+  new_places_ = PlacesOf(*router_, *fallback);
+  for (const Rule& rule : router_->topology().rules) {
+    databases_.push_back({rule.name, rule.endpoint, &rule});
+  }
+  databases_.push_back({"default", *fallback, nullptr});
+  metadata_endpoint_ = DefaultMetadataEndpoint(*fallback);
+  if (!engine.metadata_endpoint.empty()) {
+    absl::StatusOr<Endpoint> endpoint = ParseEndpoint(engine.metadata_endpoint);
+    if (!endpoint.ok()) return Prefixed("--metadata", endpoint.status());
+    metadata_endpoint_ = *std::move(endpoint);
+  }
+  const std::string place = absl::StrCat("the metadata store ", metadata_endpoint_.redacted);
+  constexpr char kRemedy[] =
+      "; name the store that the API server uses with --metadata (without it, it is looked for "
+      "beside the default database, --default)";
+  // Not to be made by mistake.
+  if (metadata_endpoint_.kind == EndpointKind::kSqlite && !HasFile(metadata_endpoint_.path)) {
+    return Invalid(absl::StrCat(place, " is not there", kRemedy));
+  }
+  // For nobody but us, also where servers share: BUSY while one of them runs.
+  absl::StatusOr<std::unique_ptr<MetadataStore>> metadata =
+      OpenMetadata(metadata_endpoint_, false, engine);
+  if (CodeOf(metadata.status()) == Code::kBusy) {
+    return Prefixed(
+        "nothing is moved while an API server of this topology runs; stop all of them, there may "
+        "be several",
+        metadata.status());
+  }
+  if (!metadata.ok()) return Prefixed(place, metadata.status());
+  metadata_ = *std::move(metadata);
+  absl::StatusOr<Routes> routes = Routes::FromJson(metadata_->found().topo);
+  if (!routes.ok()) return Prefixed(place, routes.status());
+  routes_ = *std::move(routes);
+  if (routes_.known) return absl::OkStatus();
+  return Invalid(absl::StrCat(place, " remembers no topology: no API server has used it", kRemedy));
+}
+
+// Which topology we come from, and whether this one is the one we were going to.
+absl::Status Migration::CheckTarget() {
+  const bool discards = record().phase == Phase::kDiscard;
+  old_places_ = discards ? record().others : routes_.places;
+  const std::vector<RememberedPlace>& target = discards ? routes_.places : record().others;
+  if (record().phase == Phase::kNone) {
+    // etcd has no lock that a server would hold.
+    if (metadata_endpoint_.kind != EndpointKind::kEtcd || metadata_->found().clean ||
+        options_.server_stopped) {
+      return absl::OkStatus();
+    }
+    return Invalid(
+        "the last API server did not end in order, or still runs: a metadata store in etcd has no "
+        "lock that would tell. Stop every API server of this topology, then add --server-stopped");
+  }
+  if (SamePlaces(target, new_places_)) return absl::OkStatus();
+  return Invalid(absl::StrCat(
+      "a migration to another topology is not over: run it again with that one",
+      discards ? "" : ", to its end or with --abort", ", and migrate to this one afterwards"));
+}
+
+absl::Status Migration::OpenDatabases() {
+  for (Database& database : databases_) {
+    database.in_new = true;
+    const RememberedPlace now = PlaceOf(database.endpoint);
+    for (size_t i = 0; i < old_places_.size(); ++i) {
+      if (SameDatabase(now, old_places_[i])) database.old_place = static_cast<int>(i);
+    }
+  }
+  absl::StatusOr<Topology> old = Parse(options_.old_topology_text, options_.old_topology_path);
+  if (!old.ok()) return old.status();
+  for (const Rule& rule : old->rules) old_endpoints_.push_back(rule.endpoint);
+  if (!options_.old_default_endpoint.empty()) {
+    auto fallback = DefaultDatabase(options_.old_default_endpoint, "--old-default");
+    if (!fallback.ok()) return fallback.status();
+    old_endpoints_.push_back(*std::move(fallback));
+  }
+  if (absl::Status status = AddLeftOut(); !status.ok()) return status;
+  for (size_t i = 0; i < databases_.size(); ++i) {
+    Database& database = databases_[i];
+    if (absl::Status status = OpenDatabase(&database); !status.ok()) return status;
+    for (size_t other = 0; other < i; ++other) {
+      if (databases_[other].backend->identity() != database.backend->identity()) continue;
+      return At(database,
+                Invalid(absl::StrCat("this is the same database as ", databases_[other].label(),
+                                     "; write its endpoint the same way in both")));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Databases of before that the new topology does not name.
+absl::Status Migration::AddLeftOut() {
+  for (size_t i = 0; i < old_places_.size(); ++i) {
+    const RememberedPlace& place = old_places_[i];
+    const bool named = std::any_of(databases_.begin(), databases_.end(), [&](const Database& d) {
+      return d.old_place == static_cast<int>(i);
+    });
+    if (named) continue;
+    const auto counted = routes_.objects.find(place.name);
+    const bool empty = counted != routes_.objects.end() && counted->second == 0;
+    if (place.kind == "sqlite" && !HasFile(place.path)) {
+      if (empty || record().phase == Phase::kDiscard) continue;
+      return Invalid(
+          absl::StrCat("the database of the former rule \"", place.name, "\", ", place.path,
+                       ", is not there: mount its disk, or run from the directory that "
+                       "the API server runs in"),
+          place.name);
+    }
+    absl::StatusOr<Endpoint> endpoint = OldEndpoint(place);
+    // Nothing is to be had from it, so its password need not be known.
+    if (!endpoint.ok() && empty) continue;
+    if (!endpoint.ok()) return endpoint.status();
+    Database database{place.name, *std::move(endpoint), nullptr};
+    database.old_place = static_cast<int>(i);
+    databases_.push_back(std::move(database));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Endpoint> Migration::OldEndpoint(const RememberedPlace& place) const {
+  for (const Endpoint& endpoint : old_endpoints_) {
+    if (SameDatabase(PlaceOf(endpoint), place)) return endpoint;
+  }
+  if (place.kind == "sqlite") return ParseEndpoint(absl::StrCat("sqlite://", place.path));
+  return Invalid(absl::StrCat("the ", place.kind, " database ", place.path, " of the former ",
+                              place.name == "default" ? "default" : "rule \"" + place.name + "\"",
+                              " is not in the new topology, and its password is not remembered: "
+                              "give the topology of before with --old (for the default database, "
+                              "--old-default)"),
+                 place.name);
+}
+
+// Marks are kept by name, and names change hands: by the name that the database had,
+// unless another one of ours has that mark, else by its identity. "" = none.
+std::string Migration::MarkOf(const Database& database) const {
+  const auto& marks = metadata_->found().backends;
+  const auto of_other = [&](const std::string& identity) {
+    return std::any_of(databases_.begin(), databases_.end(), [&](const Database& other) {
+      return &other != &database && other.backend->identity() == identity;
+    });
+  };
+  if (database.old_place >= 0) {
+    const std::string& name = old_places_[database.old_place].name;
+    const auto mark = marks.find(name);
+    if (mark == marks.end() || !of_other(mark->second.identity)) return name;
+  }
+  for (const auto& [name, mark] : marks) {
+    if (mark.identity == database.backend->identity()) return name;
+  }
+  return "";
+}
+
+std::map<std::string, BackendMark> Migration::Marks(bool of_new) const {
+  std::map<std::string, BackendMark> marks;
+  for (const Database& database : databases_) {
+    const std::string name = of_new ? database.name : MarkOf(database);
+    if (of_new && !database.in_new) {
+      // Its name may come to mean another database one day.
+      marks.emplace(name, BackendMark{});
+    } else if (!name.empty()) {
+      marks[name] = {database.backend->identity(), rev_};
+    }
+  }
+  return marks;
+}
+
+absl::StatusOr<StartPlan> Migration::Plan() {
+  StartFacts facts;
+  facts.meta = metadata_->found();
+  facts.unix_seconds = absl::ToUnixSeconds(absl::Now());
+  for (Database& database : databases_) {
+    absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = database.backend->OpenSnapshot();
+    if (!snapshot.ok()) return At(database, snapshot.status());
+    database.ver = (*snapshot)->lane().ver;
+    absl::StatusOr<BackendStats> stats = database.backend->Stats();
+    if (!stats.ok()) return At(database, stats.status());
+    LaneFacts lane;
+    // No mark has a name like this.
+    const std::string mark = MarkOf(database);
+    lane.name = mark.empty() ? absl::StrCat("new ", database.label()) : mark;
+    lane.place = database.label();
+    lane.identity = database.backend->identity();
+    lane.lane = (*snapshot)->lane();
+    lane.durable = database.backend->durable();
+    for (const KindStats& kind : stats->kinds) lane.empty &= kind.objects == 0;
+    facts.lanes.push_back(std::move(lane));
+  }
+  return PlanStart(facts);
+}
+
+}  // namespace storage

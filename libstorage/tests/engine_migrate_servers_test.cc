@@ -1,0 +1,244 @@
+// Migrations over every pair of kinds of databases, and with the metadata store in
+// each of them: ended at a step, taken up, and everything is as it was.
+#include <map>
+#include <tuple>
+
+#include "src/engine/backends.h"
+#include "src/engine/migrate.h"
+#include "tests/contract/harness.h"
+#include "tests/engine/restart.h"
+#include "tests/servers/etcd_server.h"
+#include "tests/servers/mariadb_server.h"
+#include "tests/servers/postgres_server.h"
+#include "tests/servers/process.h"
+
+namespace storage {
+namespace {
+
+using servers::EtcdServer;
+using servers::MariadbServer;
+using servers::PostgresServer;
+
+constexpr int kPodsOfEach = 60;  // more than one batch of etcd's
+
+using Lines = std::vector<std::string>;
+
+class MigrateServers : public Restart {
+ protected:
+  // A database of its own at each call.
+  std::string NewEndpoint(const std::string& kind) {
+    static int number = 0;
+    const std::string name = absl::StrCat("migrate", ++number);
+    if (kind == "sqlite") return absl::StrCat("sqlite://", dir_, "/", name, ".db");
+    if (kind == "postgres") return PostgresServer::Shared().Uri(name);
+    if (kind == "mysql") {
+      MariadbServer& server = MariadbServer::Shared();
+      const std::string database = server.NewDatabase();
+      return absl::StrCat("mysql://", database, ":", server.Password(database),
+                          "@tcp(127.0.0.1:", server.port(), ")/", database, "?parseTime=true");
+    }
+    places_.push_back(std::make_unique<contract::TempDir>());
+    return EtcdServer::ForPlace(places_.back()->path()).Endpoints();
+  }
+  static std::string Rule(const std::string& endpoint) {
+    return absl::StrCat("backends:\n- endpoint: \"", endpoint,
+                        "\"\n  prefix: {name: a, prefix: pods/a*}\n");
+  }
+  EngineOptions Options(const std::string& topology) const {
+    EngineOptions options;
+    options.topology_text = topology;
+    options.default_endpoint = default_;
+    return options;
+  }
+  MigrateOptions Moving(const std::string& from, const std::string& to) const {
+    MigrateOptions options;
+    options.engine = Options(to);
+    options.old_topology_text = from;
+    return options;
+  }
+  static absl::Status Migrate(MigrateOptions options) {
+    auto migration = Migration::Open(std::move(options));
+    return migration.ok() ? (*migration)->Run() : migration.status();
+  }
+
+  void Fill(const std::string& topology) {
+    auto engine = Engine::Open(Options(topology));
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    const ResourceId pods = Register(**engine, "pods");
+    for (int i = 0; i < kPodsOfEach; ++i) {
+      for (const char* kind : {"a", "d"}) {
+        auto op = MakePut(pods, absl::StrCat("/registry/pods/", kind, i),
+                          std::string(static_cast<size_t>(i * 97 % 3000), 'v'), 0);
+        op->attrs = std::string("at\0\xff", 4);
+        if (i % 3 == 0) op->ttl_ms = 3600 * 1000;
+        EXPECT_EQ(RunWrite(**engine, op).code, Code::kOk);
+        if (i % 4 == 0) Put(**engine, pods, op->key, std::string("new\0\xff'\\", 7));
+      }
+    }
+    ASSERT_TRUE((*engine)->Close().ok());
+  }
+  // On a busy machine a server may not answer in time.
+  static void Look(const std::string& endpoint, const std::function<absl::Status(Backend&)>& body) {
+    const auto parsed = ParseEndpoint(endpoint);
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    absl::Status status;
+    const auto looked = [&] {
+      auto backend = OpenBackend("look", *parsed, nullptr, false, EngineOptions());
+      status = backend.ok() ? body(**backend) : backend.status();
+      return CodeOf(status) != Code::kUnavailable;
+    };
+    servers::WaitFor(looked, absl::Seconds(60));
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  static Lines ContentsOf(const std::string& endpoint) {
+    Lines lines;
+    Look(endpoint, [&](Backend& backend) {
+      auto snapshot = backend.OpenSnapshot();
+      if (snapshot.ok()) lines = contract::List(snapshot->get(), Range());
+      return snapshot.status();
+    });
+    return lines;
+  }
+  static int64_t ObjectsOf(const std::string& endpoint) {
+    int64_t objects = 0;
+    Look(endpoint, [&](Backend& backend) {
+      const auto stats = backend.Stats();
+      if (!stats.ok()) return stats.status();
+      for (const KindStats& kind : stats->kinds) objects += kind.objects;
+      EXPECT_EQ(stats->debt_rows, 0);
+      return absl::OkStatus();
+    });
+    return objects;
+  }
+  // An API server goes on with it, and history too.
+  void ExpectServed(const std::string& topology) {
+    auto engine = Engine::Open(Options(topology));
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    const ResourceId pods = Register(**engine, "pods");
+    ReadHeader header;
+    EXPECT_EQ(ListAll(**engine, pods, kPods, {}, &header).size(), 2u * kPodsOfEach);
+    Watcher watcher(**engine, pods, kPods, header.revision);
+    ASSERT_TRUE(watcher.status.ok()) << watcher.status;
+    EXPECT_EQ(Put(**engine, pods, "/registry/pods/a1", "w").code, Code::kOk);
+    EXPECT_EQ(watcher.Events(1).size(), 1u);
+    ReadOptions old;
+    old.revision = header.revision;
+    old.exact = true;
+    const Pairs then = ListAll(**engine, pods, kPods, old, &header);
+    EXPECT_EQ(then.size(), 2u * kPodsOfEach);
+    EXPECT_TRUE((*engine)->Close().ok());
+  }
+
+  std::string default_;
+  std::vector<std::unique_ptr<contract::TempDir>> places_;
+};
+
+class MigratePairs : public MigrateServers,
+                     public testing::WithParamInterface<std::tuple<const char*, const char*>> {};
+
+TEST_P(MigratePairs, EndedAndTakenUp) {
+  const auto [from_kind, to_kind] = GetParam();
+  default_ = absl::StrCat("sqlite://", dir_, "/default.db");
+  const std::string from = NewEndpoint(from_kind);
+  const std::string to = NewEndpoint(to_kind);
+  const std::string old_rules = Rule(from);
+  const std::string new_rules = Rule(to);
+  Fill(old_rules);
+  const Lines before = ContentsOf(from);
+  ASSERT_EQ(before.size(), static_cast<size_t>(kPodsOfEach));
+  if (std::string(from_kind) != "sqlite") {
+    const absl::Status status = Migrate(Moving("", new_rules));
+    EXPECT_THAT(Message(status), HasSubstr("give the topology of before with --old"));
+    EXPECT_EQ(status.ToString().find("geheim"), std::string::npos) << status;
+  }
+  // Ends at every third step, again and again, until it is through.
+  int runs = 0;
+  absl::Status status;
+  for (int fail_at = 3;; fail_at += 3) {
+    int calls = 0;
+    MigrateOptions options = Moving(old_rules, new_rules);
+    options.step_for_test = [&]() -> absl::Status {
+      return ++calls == fail_at ? MakeStatus(Code::kUnavailable, "injected") : absl::OkStatus();
+    };
+    status = Migrate(options);
+    ++runs;
+    if (status.ok()) break;
+    ASSERT_EQ(CodeOf(status), Code::kUnavailable) << fail_at << ": " << status;
+    if (fail_at == 24 || fail_at == 27) {  // announced, and not at its end
+      EXPECT_THAT(Message(Engine::Open(Options(new_rules)).status()), HasSubstr("is not over"));
+    }
+  }
+  EXPECT_GT(runs, 8);
+  EXPECT_EQ(ContentsOf(to), before);
+  EXPECT_EQ(ContentsOf(from), Lines());
+  EXPECT_EQ(ObjectsOf(to), kPodsOfEach);
+  EXPECT_EQ(ObjectsOf(from), 0);
+  ExpectServed(new_rules);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MigratePairs,
+                         testing::Combine(testing::Values("sqlite", "postgres", "mysql", "etcd"),
+                                          testing::Values("sqlite", "postgres", "mysql", "etcd")),
+                         [](const auto& p) {
+                           return absl::StrCat(std::get<0>(p.param), "_to_", std::get<1>(p.param));
+                         });
+
+class MigrateMetadata : public MigrateServers, public testing::WithParamInterface<const char*> {};
+
+// The metadata store beside the default database, out of which a new rule takes
+// objects, and into which they come back when the rule goes.
+TEST_P(MigrateMetadata, OutOfTheDefaultDatabaseAndBack) {
+  default_ = NewEndpoint(GetParam());
+  const std::string rules = Rule(NewEndpoint("sqlite"));
+  Fill("");
+  const Lines before = ContentsOf(default_);
+  for (const auto& [old_rules, new_rules] : {std::pair(std::string(), rules), {rules, ""}}) {
+    int calls = 0;
+    MigrateOptions options = Moving(old_rules, new_rules);
+    options.step_for_test = [&]() -> absl::Status {
+      return ++calls == 25 ? MakeStatus(Code::kUnavailable, "injected") : absl::OkStatus();
+    };
+    absl::Status status = Migrate(options);
+    ASSERT_EQ(CodeOf(status), Code::kUnavailable) << status;
+    status = Migrate(Moving(old_rules, new_rules));
+    ASSERT_TRUE(status.ok()) << status;
+    EXPECT_EQ(ContentsOf(default_).size(), new_rules.empty() ? before.size() : before.size() / 2);
+  }
+  EXPECT_EQ(ContentsOf(default_), before);
+  ExpectServed("");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MigrateMetadata,
+                         testing::Values("sqlite", "postgres", "mysql", "etcd"),
+                         [](const auto& p) { return std::string(p.param); });
+
+// etcd has no lock: whoever may still run is asked for.
+TEST_F(MigrateServers, BehindAnUncleanEndAMetadataStoreInEtcdAsks) {
+  default_ = NewEndpoint("etcd");
+  const std::string rules = Rule(NewEndpoint("sqlite"));
+  Fill("");
+  auto engine = Engine::Open(Options(""));
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  const ResourceId pods = Register(**engine, "pods");
+  const auto nothing = [](const Row&) { return true; };
+  ReadHeader header;
+  EXPECT_TRUE((*engine)->Get(pods, "/registry/pods/none", {}, nothing, &header).ok());
+  const absl::Status status = Migrate(Moving("", rules));
+  EXPECT_EQ(CodeOf(status), Code::kInvalid) << status;
+  EXPECT_THAT(Message(status), HasSubstr("add --server-stopped"));
+  // It said so, and was wrong: the server writes nothing more.
+  MigrateOptions options = Moving("", rules);
+  options.server_stopped = true;
+  ASSERT_TRUE(Migrate(options).ok());
+  EXPECT_EQ(Put(**engine, pods, "/registry/pods/a1", "late").code, Code::kUnavailable);
+  // And does not call deleted what moved.
+  EXPECT_EQ(CodeOf((*engine)->Get(pods, "/registry/pods/a1", {}, nothing, &header)),
+            Code::kUnavailable);
+  EXPECT_EQ(CodeOf((*engine)->List(pods, kPods, {}, nothing, &header)), Code::kUnavailable);
+  EXPECT_EQ(CodeOf((*engine)->Count(pods, kPods, &header).status()), Code::kUnavailable);
+  engine->reset();
+  ExpectServed(rules);
+}
+
+}  // namespace
+}  // namespace storage
