@@ -75,7 +75,7 @@ class FakeEngine : public Engine {
 
   bool FastGet(ResourceId, std::string_view) const override { return fast_get; }
   uint64_t BackendsOf(ResourceId, std::string_view) const override { return 1; }
-  uint64_t BackendsOf(ResourceId) const override { return 1; }
+  uint64_t BackendsOf(ResourceId, const Range&) const override { return 1; }
 
   absl::Status Get(ResourceId, std::string_view key, const ReadOptions& options,
                    const RowSink& sink, ReadHeader* header) override {

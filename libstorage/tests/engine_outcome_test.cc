@@ -194,7 +194,7 @@ TEST_F(Outcome, ALaneThatWentBackIsRefusedNotRepaired) {
     ASSERT_EQ(Put(*engine_, pods_, "/registry/pods/x", "1").revision, 2);
     ASSERT_EQ(Put(*engine_, pods_, "/registry/pods/x", "2").revision, 3);
     std::atomic<bool> older = !voiding;
-    hooks_.lane = [&](Lane* lane) { lane->head -= older ? 1 : 0; };
+    hooks_.SetLane([&](Lane* lane) { lane->head -= older ? 1 : 0; });
     hooks_.Set([&](const std::string&, const std::string& call) {
       if (!voiding || call != "commit" || older) return absl::OkStatus();
       older = true;  // an older copy is put in place while the reply is lost
@@ -206,8 +206,77 @@ TEST_F(Outcome, ALaneThatWentBackIsRefusedNotRepaired) {
     hooks_.Clear();
     EXPECT_EQ(Put(*engine_, pods_, "/registry/pods/x", "4").code, Code::kCorrupt);
     engine_.reset();
-    hooks_.lane = nullptr;
+    hooks_.SetLane(nullptr);
   }
+}
+
+// Nobody is told what an older copy says, whether or not something is written; when the
+// newer one is back, all go on.
+TEST_F(Outcome, ReadsOfALaneThatWentBackAreRefused) {
+  for (const bool spread : {false, true}) {
+    Open(spread ? kThreeBackends : "");
+    for (const char* value : {"1", "2"}) {
+      ASSERT_EQ(Put(*engine_, pods_, "/registry/pods/ax", value).code, Code::kOk);
+    }
+    const auto refused = [](const absl::Status& status) {
+      return CodeOf(status) == Code::kCorrupt && absl::StrContains(status.message(), "went back");
+    };
+    const RowSink any = [](const Row&) { return true; };
+    ReadHeader header;
+    hooks_.SetLane([](Lane* lane) { lane->head -= 1; });
+    EXPECT_TRUE(refused(engine_->List(pods_, kPods, {}, any, &header))) << spread;
+    EXPECT_TRUE(refused(engine_->Get(pods_, "/registry/pods/ax", {}, any, &header))) << spread;
+    EXPECT_TRUE(refused(engine_->Count(pods_, kPods, &header).status())) << spread;
+    EXPECT_EQ(Put(*engine_, pods_, "/registry/pods/ax", "3").code, Code::kCorrupt);
+    hooks_.SetLane(nullptr);
+    EXPECT_TRUE(engine_->Get(pods_, "/registry/pods/ax", {}, any, &header).ok()) << spread;
+    EXPECT_TRUE(engine_->List(pods_, kPods, {}, any, &header).ok()) << spread;
+    EXPECT_EQ(Put(*engine_, pods_, "/registry/pods/ax", "4").code, Code::kOk);
+    engine_.reset();
+  }
+}
+
+// protocol.md, "What one dead database stops": a list that can only be of another one goes on.
+TEST_F(Outcome, AListWithinOneDatabaseOfASpreadKindAsksThatOne) {
+  Open(R"(
+backends:
+- endpoint: memory://a
+  prefix: {name: a, prefix: pods/a}
+- endpoint: memory://b
+  namespace: {name: b, namespace: b, kinds: [pods]}
+)");
+  for (const char* key : {"a/1", "b/1", "b/2", "c/1"}) {
+    ASSERT_EQ(Put(*engine_, pods_, absl::StrCat("/registry/pods/", key), "v").code, Code::kOk);
+  }
+  hooks_.Set([&](const std::string& name, const std::string& call) {
+    return name == "a" && (call == "snapshot" || call == "begin") ? Down() : absl::OkStatus();
+  });
+  // A number of the dead database that nobody can decide.
+  EXPECT_EQ(Put(*engine_, pods_, "/registry/pods/a/2", "v").code, Code::kUnavailable);
+  const auto list = [&](const char* start, const char* end, absl::Status* status) {
+    ReadHeader header;
+    return ListAll(*engine_, pods_,
+                   {absl::StrCat("/registry/pods/", start), absl::StrCat("/registry/pods", end)},
+                   {}, &header, status);
+  };
+  absl::Status status;
+  EXPECT_EQ(list("b/", "/b0", &status).size(), 2u);
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(list("b/1x", "/b0", &status).size(), 1u);
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(list("c/", "/c0", &status).size(), 1u);
+  EXPECT_TRUE(status.ok()) << status;
+  ReadHeader header;
+  const absl::StatusOr<int64_t> count =
+      engine_->Count(pods_, {"/registry/pods/b/", "/registry/pods/b0"}, &header);
+  EXPECT_TRUE(count.ok() && *count == 2) << count.status();
+  // Never a partial list: whatever may have keys in the dead one.
+  for (const auto& [start, end] :
+       std::vector<std::pair<const char*, const char*>>{{"", "0"}, {"a/", "/a0"}, {"b/1", "0"}}) {
+    list(start, end, &status);
+    EXPECT_EQ(CodeOf(status), Code::kUnavailable) << start << ": " << status;
+  }
+  engine_.reset();
 }
 
 // A lane that belongs to another process stays unhealthy, however often the
@@ -216,7 +285,7 @@ TEST_F(Outcome, ATakenLaneStaysUnhealthyAndNamesTheOther) {
   Open();
   std::atomic<int> begins{0};
   std::promise<void> healing;
-  hooks_.lane = [](Lane* lane) { lane->epoch = 7; };
+  hooks_.SetLane([](Lane* lane) { lane->epoch = 7; });
   hooks_.Set([&](const std::string&, const std::string& call) {
     if (call == "begin" && ++begins == 2) healing.set_value();
     return absl::OkStatus();
@@ -230,7 +299,7 @@ TEST_F(Outcome, ATakenLaneStaysUnhealthyAndNamesTheOther) {
   EXPECT_EQ(CodeOf(engine_->CheckBackend("default")), Code::kUnavailable);
   hooks_.Clear();
   engine_.reset();
-  hooks_.lane = nullptr;
+  hooks_.SetLane(nullptr);
 }
 
 TEST_F(Outcome, ATimeToLiveBeyondTheEndOfTimeNeverExpires) {

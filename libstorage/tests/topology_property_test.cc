@@ -123,6 +123,19 @@ std::string Describe(const Topology& topology) {
   return out;
 }
 
+// Every start of the key: what is below it is in fewer backends, but that of the key stays.
+void CheckStarts(const ResourceRoute& route, const Resource& resource, const std::string& key) {
+  std::vector<int> wider = route.reach();
+  for (size_t n = resource.key_prefix.size(); n != std::string::npos; n = key.find('/', n) + 1) {
+    const std::vector<int> below = route.ReachBelow(key.substr(0, n));
+    ASSERT_THAT(below, ::testing::Contains(route.Route(key))) << key << " below " << n;
+    ASSERT_TRUE(std::is_sorted(below.begin(), below.end())) << key;
+    ASSERT_TRUE(std::includes(wider.begin(), wider.end(), below.begin(), below.end())) << key;
+    wider = below;
+    if (key.find('/', n) == std::string::npos) break;
+  }
+}
+
 void CheckOne(uint64_t seed) {
   Random random(seed);
   Topology topology;
@@ -146,6 +159,7 @@ void CheckOne(uint64_t seed) {
       int backend = (*router)->Route(resource, key);
       ASSERT_EQ(bound->Route(key), backend) << key;
       ASSERT_THAT(reach, ::testing::Contains(backend)) << key;
+      CheckStarts(*bound, resource, key);
       ASSERT_FALSE(backend < static_cast<int>(count) && shadowed[backend])
           << key << " is in r" << backend << ", which is said to be shadowed";
       ASSERT_EQ((*router)->Explain(resource, key).size(), static_cast<size_t>(backend) + 1);

@@ -65,6 +65,29 @@ TEST(TopologyRouter, StarLiftsTheBoundary) {
   EXPECT_EQ(Part(*RouterFor("prefix: {prefix: '*'}"), Cluster("minions")), "all");
 }
 
+TEST(TopologyRouter, OneNamespaceOfASpreadKind) {
+  const auto below = [](const std::string& policy, const std::string& start) {
+    const std::unique_ptr<Router> router = RouterFor(policy);
+    const auto route = router->Bind(Namespaced("pods"));
+    EXPECT_THAT(route->reach(), ElementsAre(0, 1)) << policy;
+    return route->ReachBelow("/registry/pods/" + start);
+  };
+  const std::string ns = "namespace: {namespace: a}";
+  EXPECT_THAT(below(ns, ""), ElementsAre(0, 1));
+  EXPECT_THAT(below(ns, "a/"), ElementsAre(0));
+  EXPECT_THAT(below(ns, "ab/"), ElementsAre(1));
+  EXPECT_THAT(below(ns, "b/a/"), ElementsAre(1));
+  const std::string prefix = "prefix: {prefix: 'pods/team-*'}";
+  EXPECT_THAT(below(prefix, "team-a/"), ElementsAre(0));
+  EXPECT_THAT(below(prefix, "tea/"), ElementsAre(1));
+  const std::string within = "prefix: {prefix: pods/a/x}";
+  EXPECT_THAT(below(within, "a/"), ElementsAre(0, 1));
+  EXPECT_THAT(below(within, "b/"), ElementsAre(1));
+  const std::string regexp = "regexp: {key: '^pods/a/'}";
+  EXPECT_THAT(below(regexp, "a/"), ElementsAre(0));
+  EXPECT_THAT(below(regexp, "b/"), ElementsAre(1));
+}
+
 TEST(TopologyRouter, NamesThatUsersKnowFromKeys) {
   struct Known {
     const char* prefix;

@@ -162,7 +162,8 @@ uint64_t stg_engine::BackendsOf(const Request& request) const {
     case STG_VERB_COMPACT:
       return ~uint64_t{0};  // every database
     default:
-      return engine_->BackendsOf(request.op.resource);
+      return engine_->BackendsOf(request.op.resource, storage::Range{std::string(request.key),
+                                                                     std::string(request.value)});
   }
 }
 

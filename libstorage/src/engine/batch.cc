@@ -56,8 +56,7 @@ void BatchWriter::Execute(Ops ops) {
 
 absl::Status BatchWriter::Settle() {
   if (void_to_ > 0) return Fence();
-  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = lane_->env_.backend->BeginLane();
-  return txn.ok() ? CheckLane((*txn)->lane()) : txn.status();
+  return Begin().status();
 }
 
 // Databases without a lock of the lane (etcd) say so at the commit, others when the lock
@@ -108,13 +107,10 @@ absl::Status BatchWriter::Try(Batch* batch) {
 }
 
 absl::Status BatchWriter::Open(Batch* batch) {
-  const LaneEnv& env = lane_->env_;
-  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = env.backend->BeginLane();
+  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = Begin();
   if (!txn.ok()) return txn.status();
   batch->txn = std::move(*txn);
-  const Lane& row = batch->txn->lane();
-  if (absl::Status status = CheckLane(row); !status.ok()) return status;
-  batch->prev_head = row.head;
+  batch->prev_head = batch->txn->lane().head;
   std::vector<std::string_view> keys;
   keys.reserve(batch->ops.size());
   for (const std::shared_ptr<WriteOp>& op : batch->ops) keys.push_back(op->key);
@@ -122,22 +118,20 @@ absl::Status BatchWriter::Open(Batch* batch) {
   return batch->txn->Read(keys, absl::MakeSpan(batch->current));
 }
 
-absl::Status BatchWriter::CheckLane(const Lane& row) const {
+absl::StatusOr<std::unique_ptr<LaneTxn>> BatchWriter::Begin() {
   const LaneEnv& env = lane_->env_;
+  const int64_t known = lane_->head();
+  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = env.backend->BeginLane();
+  if (!txn.ok()) return txn;
+  const Lane& row = (*txn)->lane();
   if (row.m_id != env.owner.m_id || row.epoch != env.owner.epoch || row.gen != env.owner.gen) {
     return MakeStatus(Code::kUnavailable,
                       absl::StrCat("another process took this database over (metadata store ",
                                    row.m_id, ", epoch ", row.epoch, "); stop one of the two"),
                       env.backend->name());
   }
-  if (row.head >= lane_->head()) return absl::OkStatus();
-  // Not a crash to repair: acknowledged writes are gone (counterexample 2).
-  return MakeStatus(Code::kCorrupt,
-                    absl::StrCat("the database went back to revision ", row.head, ", but revision ",
-                                 lane_->head(),
-                                 " was committed: an older copy was put in its place; stop the "
-                                 "server and bring the newer file back"),
-                    env.backend->name());
+  if (absl::Status status = lane_->CheckHead(row.head, known); !status.ok()) return status;
+  return txn;
 }
 
 absl::Status BatchWriter::WriteSurvivors(Batch* batch) {
@@ -208,18 +202,16 @@ absl::Status BatchWriter::CommitAndResolve(Batch* batch) {
 }
 
 absl::Status BatchWriter::Fence() {
-  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = lane_->env_.backend->BeginLane();
+  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = Begin();
   return txn.ok() ? FenceIn(*std::move(txn)) : txn.status();
 }
 
 absl::Status BatchWriter::VoidTo(int64_t upto) {
-  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = lane_->env_.backend->BeginLane();
+  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = Begin();
   if (!txn.ok()) return txn.status();
-  const int64_t head = (*txn)->lane().head;
-  if (void_to_ == 0 && head >= upto) {
-    absl::Status ours = CheckLane((*txn)->lane());
-    if (ours.ok() && lane_->env_.follower != nullptr) lane_->env_.follower->Look();
-    return ours;
+  if (void_to_ == 0 && (*txn)->lane().head >= upto) {
+    if (lane_->env_.follower != nullptr) lane_->env_.follower->Look();
+    return absl::OkStatus();
   }
   void_to_ = std::max(void_to_, upto);
   return FenceIn(*std::move(txn));
@@ -227,7 +219,6 @@ absl::Status BatchWriter::VoidTo(int64_t upto) {
 
 absl::Status BatchWriter::FenceIn(std::unique_ptr<LaneTxn> txn) {
   const LaneEnv& env = lane_->env_;
-  if (absl::Status status = CheckLane(txn->lane()); !status.ok()) return status;
   const int64_t prev_head = txn->lane().head;
   absl::Status status = txn->Void(env.owner, void_to_);
   if (status.ok()) status = txn->Commit();

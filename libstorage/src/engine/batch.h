@@ -48,8 +48,8 @@ class BatchWriter {
   // Try, again where another server was faster: nothing was committed then.
   absl::Status TryWithOthers(Batch* batch);
   absl::Status Open(Batch* batch);
-  // Is the lane, as locked, still ours and as new as what we acknowledged?
-  absl::Status CheckLane(const Lane& row) const;
+  // The lane, which must still be ours and as new as what we acknowledged.
+  absl::StatusOr<std::unique_ptr<LaneTxn>> Begin();
   absl::Status WriteSurvivors(Batch* batch);
   absl::Status CommitAndResolve(Batch* batch);
   // Commits a void of everything taken up to void_to_.

@@ -66,7 +66,9 @@ absl::StatusOr<ResourceId> EngineImpl::Register(const Resource& resource) {
     by_prefix_.erase(found);
     return status;
   }
-  entries_.push_back(std::make_unique<Entry>(Entry{resource, router_->Reach(resource)}));
+  std::unique_ptr<const ResourceRoute> route = router_->Bind(resource);
+  const std::vector<int>& reach = route->reach();
+  entries_.push_back(std::make_unique<Entry>(Entry{resource, std::move(route), reach}));
   found->second = static_cast<ResourceId>(entries_.size() - 1);
   table_[found->second].store(entries_.back().get(), std::memory_order_release);
   return found->second;
@@ -80,10 +82,6 @@ ResourceId EngineImpl::ResourceOf(std::string_view key) {
     if (n == 0) break;
   }
   return -1;
-}
-
-int EngineImpl::RouteOf(const Entry& entry, std::string_view key) const {
-  return entry.reach.size() == 1 ? entry.reach[0] : router_->Route(entry.resource, key);
 }
 
 void EngineImpl::Write(std::shared_ptr<WriteOp> op) {
@@ -122,7 +120,7 @@ void EngineImpl::Write(std::shared_ptr<WriteOp> op) {
   if (op->expected < WriteOp::kAnyRevision || delete_missing) {
     return refuse(Code::kInvalid, absl::StrCat("expected revision ", op->expected));
   }
-  const int lane = RouteOf(*entry, op->key);
+  const int lane = entry->route->Route(op->key);
   op->begin = OpTimes::Clock::now();
   parts_[lane].lane->Submit(std::move(op));
 }

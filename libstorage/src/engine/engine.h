@@ -109,10 +109,10 @@ class Engine {
 
   // True: Get of this key takes microseconds and may run on the caller's thread.
   virtual bool FastGet(ResourceId resource, std::string_view key) const = 0;
-  // The databases that a read of this key, or of the resource, asks and may wait for: bit i
-  // = backend number i modulo 64. 0 for a resource that is not known.
+  // The databases that a read of this key, or of this range ({} = of all), asks and may
+  // wait for: bit i = backend number i modulo 64. 0 for a resource that is not known.
   virtual uint64_t BackendsOf(ResourceId resource, std::string_view key) const = 0;
-  virtual uint64_t BackendsOf(ResourceId resource) const = 0;
+  virtual uint64_t BackendsOf(ResourceId resource, const Range& range) const = 0;
   // These block on databases. Sinks run without locks. OK without a row = absent.
   virtual absl::Status Get(ResourceId resource, std::string_view key, const ReadOptions& options,
                            const RowSink& sink, ReadHeader* header) = 0;

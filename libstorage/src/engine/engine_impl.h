@@ -36,7 +36,7 @@ class EngineImpl : public Engine {
   void Write(std::shared_ptr<WriteOp> op) override;
   bool FastGet(ResourceId resource, std::string_view key) const override;
   uint64_t BackendsOf(ResourceId resource, std::string_view key) const override;
-  uint64_t BackendsOf(ResourceId resource) const override;
+  uint64_t BackendsOf(ResourceId resource, const Range& range) const override;
   absl::Status Get(ResourceId resource, std::string_view key, const ReadOptions& options,
                    const RowSink& sink, ReadHeader* header) override;
   absl::Status List(ResourceId resource, const Range& range, const ReadOptions& options,
@@ -58,7 +58,8 @@ class EngineImpl : public Engine {
  private:
   struct Entry {
     Resource resource;
-    std::vector<int> reach;  // lanes its keys can live in, ascending
+    std::unique_ptr<const ResourceRoute> route;
+    const std::vector<int>& reach;  // lanes its keys can live in, ascending
   };
   struct Part {  // one backend and its lane
     std::string name;
@@ -121,12 +122,13 @@ class EngineImpl : public Engine {
   // What users call the resource with this key prefix: "pods", "services/specs",
   // "stable.example.com/shirts"; the prefix itself when no resource has it.
   std::string CollectionName(const std::string& key_prefix);
-  int RouteOf(const Entry& entry, std::string_view key) const;
   absl::Status Closed() const;
 
+  // read_places.cc
+  std::vector<int> LanesOf(const Entry& entry, const Range& range) const;
+  absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot(int lane) const;
+
   // reads.cc
-  absl::Status CheckOurs(int lane, const Lane& row) const;
-  absl::Status CheckAbsent(int lane) const;
   absl::Status CheckHandedOut(int64_t rev, ReadHeader* header) const;
   // What a reader of the lane may be told; alone: of a resource with all keys there.
   int64_t NumberOf(int lane, bool alone) const {

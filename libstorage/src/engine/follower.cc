@@ -59,7 +59,7 @@ void LaneFollower::Run() {
     // Before the group is taken: who asks from here on interrupts the next wait.
     look_.store(false);
     const Asks::Group group = asks_.Take();
-    if (hint == 0 || !group.empty()) head = heads_->Read();
+    if (hint == 0 || !group.empty()) head = Read();
     if (head.ok()) {
       const absl::Status fed = Feed(*head);
       if (!fed.ok()) head = fed;
@@ -68,6 +68,14 @@ void LaneFollower::Run() {
     TellOfForeign();
     wait = head.ok() ? kProbe : kRetry;
   }
+}
+
+absl::StatusOr<int64_t> LaneFollower::Read() {
+  const int64_t known = env_.known();
+  absl::StatusOr<int64_t> head = heads_->Read();
+  if (!head.ok()) return head;
+  const absl::Status status = env_.check(*head, known);
+  return status.ok() ? head : status;
 }
 
 void LaneFollower::TellOfForeign() {
@@ -93,12 +101,7 @@ absl::StatusOr<bool> LaneFollower::FeedOnce(int64_t head) {
   absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = env_.backend->OpenSnapshot();
   if (!snapshot.ok()) return snapshot.status();
   int64_t upto = (*snapshot)->lane().head;
-  if (upto < head) {
-    return MakeStatus(Code::kCorrupt,
-                      absl::StrCat("the database went back to revision ", upto, ", but revision ",
-                                   head, " was committed"),
-                      env_.backend->name());
-  }
+  if (absl::Status status = env_.check(upto, head); !status.ok()) return status;
   std::vector<EventPtr> events;
   bool unknown = false;
   bool cut = false;

@@ -28,6 +28,8 @@ struct FollowerEnv {
   Backend* backend = nullptr;
   Hub* hub = nullptr;
   std::function<ResourceId(std::string_view key)> resource_of;  // -1 = unknown
+  std::function<int64_t()> known;  // head known to be committed (CommitLane::head)
+  std::function<absl::Status(int64_t head, int64_t known)> check;  // CommitLane::CheckHead
   std::function<void(int64_t head)> followed;  // the ring has all events up to head
   std::function<void()> foreign;  // others wrote: there may be new expiries; at most once a second
 };
@@ -48,6 +50,7 @@ class LaneFollower {
 
  private:
   void Run();
+  absl::StatusOr<int64_t> Read();
   // Feeds the ring up to head, at least.
   absl::Status Feed(int64_t head);
   absl::StatusOr<bool> FeedOnce(int64_t head);  // true: the ring has it

@@ -84,6 +84,18 @@ int64_t CommitLane::queued() const {
   return static_cast<int64_t>(queue_.size());
 }
 
+absl::Status CommitLane::CheckHead(int64_t head, int64_t known) {
+  went_back_.store(head < known, std::memory_order_release);
+  if (head >= known) return absl::OkStatus();
+  // Not a crash to repair.
+  return MakeStatus(
+      Code::kCorrupt,
+      absl::StrCat("the database went back to revision ", head, ", but revision ", known,
+                   " was committed: an older copy took its place; stop the server and "
+                   "bring the newer one back"),
+      env_.backend->name());
+}
+
 absl::Status CommitLane::Health() const {
   MutexLock lock(&mu_);
   return health_;

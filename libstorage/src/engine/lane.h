@@ -73,6 +73,11 @@ class CommitLane {
   // Highest revision known to be committed here, by whomever.
   int64_t head() const { return head_.load(std::memory_order_acquire); }
   void Saw(int64_t head) { Raise(&head_, head); }
+  // The database, asked after `known` was head(), says that this is its head. Less would
+  // mean that acknowledged writes are gone (protocol: counterexample 2).
+  absl::Status CheckHead(int64_t head, int64_t known);
+  // By the last CheckHead. Who reads without seeing the head asks again first.
+  bool went_back() const { return went_back_.load(std::memory_order_acquire); }
   int64_t floor() const { return floor_.load(std::memory_order_acquire); }
   // Highest revision that a reader was shown before its batch was published:
   // no later reader may be told less.
@@ -107,6 +112,7 @@ class CommitLane {
   std::atomic<int64_t> head_;
   std::atomic<int64_t> floor_;
   std::atomic<int64_t> shown_{0};
+  std::atomic<bool> went_back_{false};
   std::atomic<int64_t> earliest_expiry_ms_{0};
   LanePace pace_;        // lane thread only
   BatchWriter batches_;  // lane thread only

@@ -59,23 +59,6 @@ struct Page {
 
 }  // namespace
 
-// A migration that found nobody in its way, as this server had lost its claim, took
-// objects to where it does not look: it must not call them deleted.
-absl::Status EngineImpl::CheckOurs(int lane, const Lane& row) const {
-  if (row.gen == owner_.gen && row.m_id == owner_.m_id) return absl::OkStatus();
-  return MakeStatus(Code::kUnavailable,
-                    "another process has taken this database, for another topology: nothing here "
-                    "is up to date; start this server again",
-                    parts_[lane].name);
-}
-
-// Behind a key that was not found. Files cannot be taken from a server that runs.
-absl::Status EngineImpl::CheckAbsent(int lane) const {
-  if (!CanBeShared(parts_[lane].endpoint.kind)) return absl::OkStatus();
-  absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
-  return snapshot.ok() ? CheckOurs(lane, (*snapshot)->lane()) : snapshot.status();
-}
-
 // A revision above everything handed out is FUTURE.
 absl::Status EngineImpl::CheckHandedOut(int64_t rev, ReadHeader* header) const {
   if (rev <= sequencer_->Rev()) return absl::OkStatus();
@@ -116,29 +99,11 @@ absl::Status EngineImpl::CheckMinimum(const std::vector<int>& lanes, bool alone,
                            : WaitFor(lanes, options.revision, header);
 }
 
-bool EngineImpl::FastGet(ResourceId resource, std::string_view key) const {
-  const Entry* entry = Find(resource);
-  return entry != nullptr && parts_[RouteOf(*entry, key)].backend->fast_reads();
-}
-
-uint64_t EngineImpl::BackendsOf(ResourceId resource, std::string_view key) const {
-  const Entry* entry = Find(resource);
-  return entry == nullptr ? 0 : uint64_t{1} << (RouteOf(*entry, key) % 64);
-}
-
-uint64_t EngineImpl::BackendsOf(ResourceId resource) const {
-  const Entry* entry = Find(resource);
-  if (entry == nullptr) return 0;
-  uint64_t places = 0;
-  for (int lane : entry->reach) places |= uint64_t{1} << (lane % 64);
-  return places;
-}
-
 absl::Status EngineImpl::Get(ResourceId resource, std::string_view key, const ReadOptions& options,
                              const RowSink& sink, ReadHeader* header) {
   const Entry* entry = Find(resource);
   if (entry == nullptr) return MakeStatus(Code::kInvalid, "unknown resource id");
-  const int lane = RouteOf(*entry, key);
+  const int lane = entry->route->Route(key);
   const Timed timed(Operation::kGet, parts_[lane].lane->times());
   const bool alone = entry->reach.size() == 1;
   if (absl::Status status = CheckMinimum({lane}, alone, options, header); !status.ok()) {
@@ -150,6 +115,9 @@ absl::Status EngineImpl::Get(ResourceId resource, std::string_view key, const Re
   }
   // Before the read: everything complete or shown now is in what the read sees.
   CommitLane& of = *parts_[lane].lane;
+  if (of.went_back()) {
+    if (absl::Status status = OpenSnapshot(lane).status(); !status.ok()) return status;
+  }
   header->revision = std::max(NumberOf(lane, alone), of.shown());
   bool found = false;
   const absl::Status got = parts_[lane].backend->Get(key, [&](const Row& row) {
@@ -161,33 +129,34 @@ absl::Status EngineImpl::Get(ResourceId resource, std::string_view key, const Re
     }
     return sink(row);
   });
-  return got.ok() && !found ? CheckAbsent(lane) : got;
+  // Files cannot be taken from a server that runs.
+  const bool safe = found || !CanBeShared(parts_[lane].endpoint.kind);
+  return got.ok() && !safe ? OpenSnapshot(lane).status() : got;
 }
 
 absl::Status EngineImpl::List(ResourceId resource, const Range& range, const ReadOptions& options,
                               const RowSink& sink, ReadHeader* header) {
   const Entry* entry = Find(resource);
   if (entry == nullptr) return MakeStatus(Code::kInvalid, "unknown resource id");
-  const Timed timed(Operation::kList, parts_[entry->reach[0]].lane->times());
+  const std::vector<int> lanes = LanesOf(*entry, range);
+  const Timed timed(Operation::kList, parts_[lanes[0]].lane->times());
   const bool alone = entry->reach.size() == 1;
-  if (absl::Status status = CheckMinimum(entry->reach, alone, options, header); !status.ok()) {
+  if (absl::Status status = CheckMinimum(lanes, alone, options, header); !status.ok()) {
     return status;
   }
-  if (alone) return ListOne(entry->reach[0], range, options, sink, header);
-  return ListMerged(entry->reach, range, options, sink, header);
+  if (alone) return ListOne(lanes[0], range, options, sink, header);
+  return ListMerged(lanes, range, options, sink, header);
 }
 
 absl::Status EngineImpl::ListOne(int lane, const Range& range, const ReadOptions& options,
                                  const RowSink& sink, ReadHeader* header) {
   const bool exact = options.exact && options.revision > 0;
   const int64_t complete = sequencer_->CompleteAlone(lane);
-  absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
+  absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = OpenSnapshot(lane);
   if (!snapshot.ok()) return snapshot.status();
   const Lane& row = (*snapshot)->lane();
-  if (absl::Status status = CheckOurs(lane, row); !status.ok()) return status;
   header->revision = exact ? options.revision : std::max(row.head, complete);
   if (row.head > complete) parts_[lane].lane->Show(row.head);
-  parts_[lane].lane->Saw(row.head);
   if (exact && options.revision < row.floor) {
     return Compacted(options.revision, row.floor, parts_[lane].name, header);
   }
@@ -221,11 +190,9 @@ absl::Status EngineImpl::OpenMerged(const std::vector<int>& lanes, const Range& 
   header->revision = rev;
   const bool small = options.limit > 0 && options.limit < kMergeChunk;
   for (int lane : lanes) {
-    absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
+    absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = OpenSnapshot(lane);
     if (!snapshot.ok()) return snapshot.status();
     const Lane row = (*snapshot)->lane();
-    if (absl::Status status = CheckOurs(lane, row); !status.ok()) return status;
-    parts_[lane].lane->Saw(row.head);
     // A compaction since rev was chosen can only raise the floor to a revision
     // that was current: reading again finds a newer one.
     *overtaken = rev < row.floor;
@@ -278,12 +245,11 @@ absl::StatusOr<int64_t> EngineImpl::Count(ResourceId resource, const Range& rang
   if (entry == nullptr) return MakeStatus(Code::kInvalid, "unknown resource id");
   if (absl::Status status = Closed(); !status.ok()) return status;
   int64_t count = 0;
-  for (int lane : entry->reach) {
+  for (int lane : LanesOf(*entry, range)) {
     const Timed timed(Operation::kCount, parts_[lane].lane->times());
     header->revision = std::max(header->revision, NumberOf(lane, entry->reach.size() == 1));
-    absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[lane].backend->OpenSnapshot();
+    absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = OpenSnapshot(lane);
     if (!snapshot.ok()) return snapshot.status();
-    if (absl::Status status = CheckOurs(lane, (*snapshot)->lane()); !status.ok()) return status;
     absl::StatusOr<int64_t> part = (*snapshot)->Count(range, 0);
     if (!part.ok()) return part;
     count += *part;

@@ -120,7 +120,7 @@ absl::Status EngineImpl::CheckLeftOut(const RememberedPlace& place) const {
 
 // Every stored key of the resource must be where the new topology looks for it.
 absl::Status EngineImpl::CheckStored(const Resource& resource) const {
-  const Entry entry{resource, router_->Reach(resource)};
+  const std::unique_ptr<const ResourceRoute> route = router_->Bind(resource);
   const Range range{resource.key_prefix, PrefixEnd(resource.key_prefix)};
   for (size_t i = 0; i < parts_.size(); ++i) {
     absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = parts_[i].backend->OpenSnapshot();
@@ -129,7 +129,7 @@ absl::Status EngineImpl::CheckStored(const Resource& resource) const {
     std::string example;
     int now_at = 0;
     absl::Status status = (*snapshot)->List(range, 0, 0, [&](const Row& row) {
-      const int place = RouteOf(entry, row.key);
+      const int place = route->Route(row.key);
       if (place == static_cast<int>(i)) return true;
       if (misplaced++ == 0) {
         example.assign(row.key);

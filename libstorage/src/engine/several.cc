@@ -133,6 +133,10 @@ std::unique_ptr<LaneFollower> EngineImpl::MakeFollower(size_t i) {
   env.backend = parts_[i].backend.get();
   env.hub = hub_.get();
   env.resource_of = [this](std::string_view key) { return ResourceOf(key); };
+  env.known = [this, number] { return parts_[number].lane->head(); };
+  env.check = [this, number](int64_t head, int64_t known) {
+    return parts_[number].lane->CheckHead(head, known);
+  };
   env.followed = [this, number](int64_t head) {
     parts_[number].lane->Saw(head);
     shared_sequencer_->Followed(number, head);

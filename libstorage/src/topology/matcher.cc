@@ -107,9 +107,22 @@ Cover Matcher::Of(const Resource& resource) const {
   Cover decided = ByResource(resource);
   if (decided != Cover::kSome) return decided;
   std::string_view base = WithoutRoot(resource, resource.key_prefix);
-  if (rule_.policy == Policy::kPrefix) return prefix_->Of(base);
-  if (rule_.policy == Policy::kRegexp) return key_re_->Of(base);
-  return Cover::kSome;
+  return OfKeys(base, base);
+}
+
+Cover Matcher::OfKeys(std::string_view base, std::string_view start) const {
+  switch (rule_.policy) {
+    case Policy::kPrefix:
+      return prefix_->Of(start);
+    case Policy::kRegexp:
+      return key_re_ == nullptr ? Cover::kAll : key_re_->Of(start);
+    case Policy::kNamespace:
+      if (start.size() <= base.size()) return Cover::kSome;
+      return NamespaceOf(base, start) == rule_.ns ? Cover::kAll : Cover::kNone;
+    case Policy::kCustomResource:
+      break;
+  }
+  return Cover::kNone;  // decided by the resource
 }
 
 bool Matcher::MatchesKey(std::string_view base, std::string_view key) const {

@@ -26,8 +26,11 @@ class Matcher {
   const Rule& rule() const { return rule_; }
   // How many of the resource's keys the rule takes.
   Cover Of(const Resource& resource) const;
-  // Of() said kSome: does the rule take this key (without the root)? base is
-  // the resource's key prefix without the root.
+  // Of() said kSome: how many of the keys that begin with start, which ends in '/'
+  // (without the root), does the rule take? base is the resource's key prefix without
+  // the root.
+  Cover OfKeys(std::string_view base, std::string_view start) const;
+  // Of() said kSome: does the rule take this key (without the root)?
   bool MatchesKey(std::string_view base, std::string_view key) const;
   bool Matches(const Resource& resource, std::string_view key) const;
   // "prefix "pods" does not match "secrets/a"".

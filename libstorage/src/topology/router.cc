@@ -43,6 +43,19 @@ class BoundRoute final : public ResourceRoute {
 
   const std::vector<int>& reach() const override { return reach_; }
 
+  std::vector<int> ReachBelow(std::string_view start) const override {
+    std::vector<int> reach;
+    const std::string_view bare = WithoutRoot(resource_, start);
+    for (const auto& [index, matcher] : undecided_) {
+      const Cover cover = matcher->OfKeys(base_, bare);
+      if (cover == Cover::kNone) continue;
+      reach.push_back(index);
+      if (cover == Cover::kAll) return reach;
+    }
+    reach.push_back(last_);
+    return reach;
+  }
+
   int Route(std::string_view key) const override {
     if (undecided_.empty()) return last_;
     std::string_view bare = WithoutRoot(resource_, key);

@@ -100,6 +100,8 @@ class ResourceRoute {
  public:
   virtual ~ResourceRoute() = default;
   virtual const std::vector<int>& reach() const = 0;
+  // The same of the keys that begin with start, which ends in '/'.
+  virtual std::vector<int> ReachBelow(std::string_view start) const = 0;
   virtual int Route(std::string_view key) const = 0;
 };
 

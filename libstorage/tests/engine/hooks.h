@@ -45,22 +45,32 @@ class Hooks {
     if (--running_ == 0) idle_.SignalAll();
     return status;
   }
-  // What a lane transaction says its lane is, seen instead of the stored one.
-  std::function<void(Lane*)> lane;
+  // What lane transactions and snapshots opened from now on see instead of the stored lane.
+  void SetLane(std::function<void(Lane*)> lane) {
+    MutexLock lock(&mu_);
+    lane_ = std::move(lane);
+  }
+  Lane See(Lane lane) {
+    MutexLock lock(&mu_);
+    if (lane_ != nullptr) lane_(&lane);
+    return lane;
+  }
 
  private:
   Mutex mu_;
   CondVar idle_;
   int running_ ABSL_GUARDED_BY(mu_) = 0;
   std::shared_ptr<Hook> hook_ ABSL_GUARDED_BY(mu_);
+  std::function<void(Lane*)> lane_ ABSL_GUARDED_BY(mu_);
 };
 
 class HookedTxn : public LaneTxn {
  public:
   HookedTxn(std::unique_ptr<LaneTxn> inner, std::string name, Hooks* hooks)
-      : inner_(std::move(inner)), name_(std::move(name)), hooks_(hooks), lane_(inner_->lane()) {
-    if (hooks_->lane != nullptr) hooks_->lane(&lane_);
-  }
+      : inner_(std::move(inner)),
+        name_(std::move(name)),
+        hooks_(hooks),
+        lane_(hooks->See(inner_->lane())) {}
   const Lane& lane() const override { return lane_; }
   int64_t NowMs() override { return inner_->NowMs(); }
   absl::Status Read(absl::Span<const std::string_view> keys, absl::Span<Current> out) override {
@@ -106,8 +116,11 @@ class HookedTxn : public LaneTxn {
 class HookedSnapshot : public Snapshot {
  public:
   HookedSnapshot(std::unique_ptr<Snapshot> inner, std::string name, Hooks* hooks)
-      : inner_(std::move(inner)), name_(std::move(name)), hooks_(hooks) {}
-  const Lane& lane() const override { return inner_->lane(); }
+      : inner_(std::move(inner)),
+        name_(std::move(name)),
+        hooks_(hooks),
+        lane_(hooks->See(inner_->lane())) {}
+  const Lane& lane() const override { return lane_; }
   absl::Status Get(std::string_view key, int64_t rev, const RowSink& sink) override {
     return inner_->Get(key, rev, sink);
   }
@@ -136,6 +149,7 @@ class HookedSnapshot : public Snapshot {
   const std::unique_ptr<Snapshot> inner_;
   const std::string name_;
   Hooks* const hooks_;
+  const Lane lane_;
 };
 
 class HookedBackend : public WrappedBackend {
