@@ -80,10 +80,33 @@ class ReadPoolTest : public testing::Test {
 TEST_F(ReadPoolTest, ASilentDatabaseHoldsItsShareOnly) {
   for (uint64_t n = 0; n < 20; ++n) ASSERT_TRUE(pool_.Push(Id(n, kA), kA, false));
   for (uint64_t n = 0; n < 20; ++n) ASSERT_TRUE(pool_.Push(Id(n, kA | kB), kA | kB, true));
+  {
+    MutexLock lock(&mu_);
+    EXPECT_TRUE(AwaitRunning(kA, 3));
+    EXPECT_TRUE(AwaitRunning(kA | kB, 2)) << "those of both have taken all they may";
+  }
   for (uint64_t n = 0; n < 100; ++n) ASSERT_TRUE(pool_.Push(Id(n, kB), kB, n % 2 == 0));
   MutexLock lock(&mu_);
   EXPECT_TRUE(Await(done_, 100)) << "those of B; done: " << done_.size();
-  EXPECT_EQ(running_[kA] + running_[kA | kB], 3);
+  EXPECT_EQ(running_[kA], 3);
+  EXPECT_EQ(running_[kA | kB], 2);
+}
+
+// However many sets there are with the silent one in them.
+TEST_F(ReadPoolTest, SetsOfSeveralDoNotHoldAllThreads) {
+  for (uint64_t set = 1; set < 40; ++set) {
+    for (uint64_t n = 0; n < 3; ++n) {
+      ASSERT_TRUE(pool_.Push(Id(3 * set + n, kA | kB), kA | kB | set << 2, false));
+    }
+  }
+  {
+    MutexLock lock(&mu_);
+    EXPECT_TRUE(AwaitRunning(kA | kB, 12));
+  }
+  for (uint64_t n = 0; n < 100; ++n) ASSERT_TRUE(pool_.Push(Id(n, kB), kB, n % 2 == 0));
+  MutexLock lock(&mu_);
+  EXPECT_TRUE(Await(done_, 100)) << done_.size();
+  EXPECT_EQ(running_[kA | kB], 12);
 }
 
 TEST_F(ReadPoolTest, ListsLeaveOneForPointReads) {

@@ -8,10 +8,17 @@
 
 namespace storage {
 namespace api {
+namespace {
+
+bool Several(uint64_t places) { return std::popcount(places) > 1; }
+
+}  // namespace
 
 ReadPool::ReadPool(int share, int databases, Callbacks callbacks)
     : share_(std::max(2, share)),
-      max_threads_(static_cast<size_t>(share_) * static_cast<size_t>(std::clamp(databases, 1, 64))),
+      max_threads_(static_cast<size_t>(share_) *
+                   static_cast<size_t>(std::clamp(databases, 1, 64) +
+                                       (databases > 1 ? kSharesOfSeveral : 0))),
       callbacks_(std::move(callbacks)) {
   MutexLock lock(&mu_);
   while (threads_.size() < static_cast<size_t>(share_)) StartOne();
@@ -21,32 +28,28 @@ void ReadPool::StartOne() {
   threads_.push_back(StartThread(absl::StrCat("stg-read-", threads_.size()), [this] { Work(); }));
 }
 
-bool ReadPool::MayRun(uint64_t places, bool slow) const {
-  for (; places != 0; places &= places - 1) {
-    const size_t place = static_cast<size_t>(std::countr_zero(places));
-    if (running_[place] >= share_ || (slow && slow_running_[place] >= share_ - 1)) return false;
-  }
-  return true;
+bool ReadPool::MayRun(uint64_t places, const Set& set, bool slow) const {
+  if (Several(places) && several_running_ >= share_ * kSharesOfSeveral) return false;
+  return set.running < share_ && (!slow || set.slow_running < share_ - 1);
 }
 
 void ReadPool::Count(const Task& task, int by) {
-  for (uint64_t places = task.places; places != 0; places &= places - 1) {
-    const size_t place = static_cast<size_t>(std::countr_zero(places));
-    running_[place] += by;
-    if (task.slow) slow_running_[place] += by;
-  }
+  Set& set = sets_[task.places];
+  set.running += by;
+  if (task.slow) set.slow_running += by;
+  if (Several(task.places)) several_running_ += by;
 }
 
 bool ReadPool::Push(uint64_t id, uint64_t places, bool slow) {
   {
     MutexLock lock(&mu_);
     if (stopped_ || queued_ >= kMaxQueued) return false;
-    Waiting& waiting = waiting_[places];
-    (slow ? waiting.slow : waiting.quick).push_back(id);
+    Set& set = sets_[places];
+    (slow ? set.slow : set.quick).push_back(id);
     ++queued_;
     // All may be held by a database that is silent. Who is idle may already be called for
     // what was queued before.
-    if (queued_ > idle_ && threads_.size() < max_threads_ && MayRun(places, slow)) StartOne();
+    if (queued_ > idle_ && threads_.size() < max_threads_ && MayRun(places, set, slow)) StartOne();
   }
   work_.Signal();
   return true;
@@ -57,7 +60,7 @@ void ReadPool::Stop() {
   {
     MutexLock lock(&mu_);
     stopped_ = true;
-    waiting_.clear();
+    for (auto& [places, set] : sets_) set.quick.clear(), set.slow.clear();
     queued_ = 0;
     threads.swap(threads_);
   }
@@ -68,11 +71,11 @@ void ReadPool::Stop() {
 // Quick ones first; sets of databases take turns.
 bool ReadPool::Next(Task* task) {
   for (const bool slow : {false, true}) {
-    auto it = waiting_.upper_bound(last_);
-    for (size_t i = 0; i < waiting_.size(); ++i, ++it) {
-      if (it == waiting_.end()) it = waiting_.begin();
+    auto it = sets_.upper_bound(last_);
+    for (size_t i = 0; i < sets_.size(); ++i, ++it) {
+      if (it == sets_.end()) it = sets_.begin();
       std::deque<uint64_t>& queue = slow ? it->second.slow : it->second.quick;
-      if (queue.empty() || !MayRun(it->first, slow)) continue;
+      if (queue.empty() || !MayRun(it->first, it->second, slow)) continue;
       *task = {queue.front(), it->first, slow};
       queue.pop_front();
       --queued_;
@@ -85,9 +88,9 @@ bool ReadPool::Next(Task* task) {
 
 std::vector<uint64_t> ReadPool::TakeWaiting(uint64_t silent) {
   std::vector<uint64_t> ids;
-  for (auto& [places, waiting] : waiting_) {
+  for (auto& [places, set] : sets_) {
     if ((places & silent) == 0) continue;
-    for (std::deque<uint64_t>* queue : {&waiting.quick, &waiting.slow}) {
+    for (std::deque<uint64_t>* queue : {&set.quick, &set.slow}) {
       ids.insert(ids.end(), queue->begin(), queue->end());
       queue->clear();
     }

@@ -1,12 +1,11 @@
-// ReadPool: the few threads on which reads may block on a database. A database that
-// does not answer holds only its own share of them: reads elsewhere do not wait behind
-// it. Of its share long reads (lists) never hold all, so that point reads do not wait
-// behind lists.
+// ReadPool: the few threads on which reads may block on a database. Each set of databases
+// that some read asks has a share of them, so that one that does not answer holds up only
+// who needs it: reads of {a, b} that wait for a take nothing from those of {b}. Of a share
+// long reads (lists) never hold all, so that point reads do not wait behind lists.
 // Threads: any; Stop once.
 #ifndef LIBSTORAGE_SRC_API_READ_POOL_H_
 #define LIBSTORAGE_SRC_API_READ_POOL_H_
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -37,7 +36,7 @@ class ReadPool {
     std::function<void(uint64_t id, uint64_t silent)> refuse;
   };
 
-  // share: reads that one database may hold at a time, >= 2. databases: how many.
+  // share: reads of one set that run at a time, >= 2. databases: how many.
   ReadPool(int share, int databases, Callbacks callbacks);
   ReadPool(const ReadPool&) = delete;
   ReadPool& operator=(const ReadPool&) = delete;
@@ -55,13 +54,17 @@ class ReadPool {
     uint64_t places;
     bool slow;
   };
-  struct Waiting {  // of one set of databases
+  struct Set {  // reads of one set of databases
     std::deque<uint64_t> quick, slow;
+    int running = 0, slow_running = 0;
   };
+  // Sets of several databases have at most so many shares together. There are few, by
+  // the rules; were there many, all could wait for one database.
+  static constexpr int kSharesOfSeveral = 4;
 
   void Work() ABSL_LOCKS_EXCLUDED(mu_);
   bool Next(Task* task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool MayRun(uint64_t places, bool slow) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool MayRun(uint64_t places, const Set& set, bool slow) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Count(const Task& task, int by) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes what waits for one of them out of the queue.
   std::vector<uint64_t> TakeWaiting(uint64_t silent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -72,11 +75,10 @@ class ReadPool {
   const Callbacks callbacks_;
   Mutex mu_;
   CondVar work_;
-  std::map<uint64_t, Waiting> waiting_ ABSL_GUARDED_BY(mu_);  // few: by the rules
+  std::map<uint64_t, Set> sets_ ABSL_GUARDED_BY(mu_);  // by places
   uint64_t last_ ABSL_GUARDED_BY(mu_) = 0;  // whose turn it was: the next set is asked first
   size_t queued_ ABSL_GUARDED_BY(mu_) = 0;
-  std::array<int, 64> running_ ABSL_GUARDED_BY(mu_){};
-  std::array<int, 64> slow_running_ ABSL_GUARDED_BY(mu_){};
+  int several_running_ ABSL_GUARDED_BY(mu_) = 0;  // of all sets of several databases
   size_t idle_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<std::thread> threads_ ABSL_GUARDED_BY(mu_);
