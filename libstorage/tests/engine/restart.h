@@ -25,10 +25,11 @@ inline const Range kPods{"/registry/pods/", "/registry/pods0"};
 
 inline std::string Message(const absl::Status& status) { return std::string(status.message()); }
 
+// In memory: what survives a kill does so there too, and nobody waits for a disk.
 class Restart : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = absl::StrCat(::testing::TempDir(), "/restart-XXXXXX");
+    std::string pattern = "/dev/shm/restart-XXXXXX";
     dir_ = ::mkdtemp(pattern.data());
     topology_ = absl::StrCat("backends:\n- endpoint: sqlite://", dir_,
                              "/a.db\n  prefix: {name: a, prefix: pods/a*}\n");
