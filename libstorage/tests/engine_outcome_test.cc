@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "src/engine/lane.h"
 #include "tests/engine/harness.h"
 #include "tests/engine/hooks.h"
 
@@ -276,6 +277,34 @@ backends:
     list(start, end, &status);
     EXPECT_EQ(CodeOf(status), Code::kUnavailable) << start << ": " << status;
   }
+  engine_.reset();
+}
+
+// Callers wait 3 s: a fence behind a commit that waited in vain would wait as long again.
+TEST_F(Outcome, WhoseCommitIsNotAnsweredDoesNotWaitForTheFence) {
+  Open();
+  std::promise<void> answered;
+  std::shared_future<void> answer = answered.get_future();
+  std::atomic<int> commits{0};
+  std::atomic<bool> fenced_first{false};
+  hooks_.Set([&](const std::string&, const std::string& call) -> absl::Status {
+    if (call == "committed" && commits++ == 0) {
+      const auto silent = CommitLane::kSilent + std::chrono::milliseconds(50);
+      fenced_first = answer.wait_for(silent) == std::future_status::ready;
+      return Lost();
+    }
+    if (call == "begin" && commits == 1) {
+      fenced_first = answer.wait_for(std::chrono::seconds(5)) != std::future_status::ready;
+    }
+    return absl::OkStatus();
+  });
+  const WriteResult result = Put(*engine_, pods_, "/registry/pods/x", "v");
+  answered.set_value();
+  EXPECT_EQ(result.code, Code::kOutcomeUnknown) << result.error;
+  EXPECT_FALSE(fenced_first);
+  // The janitor fences behind the answer; it had landed.
+  EXPECT_EQ(Put(*engine_, pods_, "/registry/pods/x", "w", 2).code, Code::kOk);
+  hooks_.Clear();
   engine_.reset();
 }
 

@@ -97,12 +97,13 @@ absl::Status BatchWriter::Try(Batch* batch) {
     batch->txn.reset();  // nothing to write: no revision is burnt (counterexample 12)
     return absl::OkStatus();
   }
+  const SteadyTime began = SteadyAfter(absl::ZeroDuration());
   absl::Status status = WriteSurvivors(batch);
   if (status.ok()) return CommitAndResolve(batch);
   batch->txn.reset();
   // Who took and did not commit voids at once; if even that fails, the next
   // batch starts with it, and readers of several backends wait until then.
-  if (void_to_ > 0) Fence().IgnoreError();
+  if (void_to_ > 0 && !CommitLane::SilentSince(began)) Fence().IgnoreError();
   return status;
 }
 
@@ -166,6 +167,7 @@ absl::Status BatchWriter::WriteSurvivors(Batch* batch) {
 }
 
 absl::Status BatchWriter::CommitAndResolve(Batch* batch) {
+  const SteadyTime began = SteadyAfter(absl::ZeroDuration());
   absl::Status status = batch->txn->Commit();
   batch->txn.reset();
   if (status.ok()) {
@@ -178,6 +180,8 @@ absl::Status BatchWriter::CommitAndResolve(Batch* batch) {
   const bool unknown = ClassOf(CodeOf(status)) == CodeClass::kMaybeCommitted;
   const bool another_was_faster = CodeOf(status) == Code::kBusy;
   if (another_was_faster && lane_->env_.follower != nullptr) return status;
+  // The fence would only wait as long once more, longer than callers do: the janitor's.
+  if (CommitLane::SilentSince(began)) return status;
   if (absl::Status fence = Fence(); !fence.ok()) {
     if (!unknown) return status;
     return MakeStatus(Code::kOutcomeUnknown,

@@ -15,8 +15,6 @@ namespace {
 // Checkpoints and space work wait for a pause this long, so that they never
 // fall between two writes of one busy caller.
 constexpr absl::Duration kIdle = absl::Milliseconds(50);
-// A step that takes this long before it fails waited for a database that is silent.
-constexpr std::chrono::milliseconds kSilent{1000};
 
 int64_t Weight(const WriteOp& op) {
   return static_cast<int64_t>(op.value.size() + op.key.size() + op.attrs.size());
@@ -185,7 +183,7 @@ bool CommitLane::WaitForWork(Ops* ops, std::vector<std::function<void()>>* tasks
 // What waited behind a step that a silent database failed would only wait as long once
 // more, for longer than its callers do.
 void CommitLane::RefuseWaiting(SteadyTime step_began) {
-  if (SteadyAfter(absl::ZeroDuration()) - step_began < kSilent) return;
+  if (!SilentSince(step_began)) return;
   Ops waiting;
   absl::Status status;
   {

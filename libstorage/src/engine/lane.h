@@ -8,6 +8,7 @@
 #define LIBSTORAGE_SRC_ENGINE_LANE_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -59,6 +60,11 @@ class CommitLane {
   ~CommitLane();  // Stop()
 
   void Submit(std::shared_ptr<WriteOp> op);
+  // A step that took this long before it failed waited for a database that is silent.
+  static constexpr std::chrono::milliseconds kSilent{1000};
+  static bool SilentSince(SteadyTime step_began) {
+    return SteadyAfter(absl::ZeroDuration()) - step_began >= kSilent;
+  }
   // Raises the floor to min(target, head); OK once committed. Blocks the caller.
   absl::Status RaiseFloor(int64_t target);
   // Commits a void of everything handed out up to there, unless the head is beyond it.
