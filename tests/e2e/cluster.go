@@ -32,6 +32,7 @@ type Cluster struct {
 	Variant Variant
 	Storage Storage
 
+	name       string // of the API server's process
 	port       int
 	api        *Process
 	controller *Process
@@ -49,7 +50,7 @@ func NewCluster(dir, out, tools string, variant Variant, storage Storage) (*Clus
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Dir: dir, Out: out, Tools: tools, Variant: variant, Storage: storage, port: ports[0]}
+	c := &Cluster{Dir: dir, Out: out, Tools: tools, Variant: variant, Storage: storage, name: "kube-apiserver", port: ports[0]}
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return nil, err
@@ -64,15 +65,30 @@ func NewCluster(dir, out, tools string, variant Variant, storage Storage) (*Clus
 			return nil, err
 		}
 	}
-	c.Config = &rest.Config{Host: fmt.Sprintf("https://127.0.0.1:%d", c.port), BearerToken: adminToken,
-		TLSClientConfig: rest.TLSClientConfig{Insecure: true}, QPS: 1000, Burst: 2000}
-	if c.Client, err = kubernetes.NewForConfig(c.Config); err != nil {
-		return nil, err
-	}
-	if c.Dynamic, err = dynamic.NewForConfig(c.Config); err != nil {
+	if err := c.connect(); err != nil {
 		return nil, err
 	}
 	return c, c.writeKubeconfig()
+}
+
+// Sibling is another API server of the same cluster, on a port of its own.
+func (c *Cluster) Sibling(name string) (*Cluster, error) {
+	ports, err := freePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	sibling := &Cluster{Dir: c.Dir, Out: c.Out, Tools: c.Tools, Variant: c.Variant, Storage: c.Storage, name: name, port: ports[0]}
+	return sibling, sibling.connect()
+}
+
+func (c *Cluster) connect() (err error) {
+	c.Config = &rest.Config{Host: fmt.Sprintf("https://127.0.0.1:%d", c.port), BearerToken: adminToken,
+		TLSClientConfig: rest.TLSClientConfig{Insecure: true}, QPS: 1000, Burst: 2000}
+	if c.Client, err = kubernetes.NewForConfig(c.Config); err != nil {
+		return err
+	}
+	c.Dynamic, err = dynamic.NewForConfig(c.Config)
+	return err
 }
 
 func encryptionConfig(provider, name string) string {
@@ -126,20 +142,20 @@ func (c *Cluster) StartAPIServer(extraEnv ...string) (err error) {
 
 func (c *Cluster) startAPIServer(extraFlags, extraEnv []string) (err error) {
 	env := append(c.Storage.Env(), extraEnv...)
-	flags := append(c.apiFlags(c.port, filepath.Join(c.Dir, "certs")), extraFlags...)
-	c.api, err = StartProcess(c.Dir, "kube-apiserver", env, c.Storage.APIServer(c.Out), flags...)
+	flags := append(c.apiFlags(c.port, filepath.Join(c.Dir, c.name+"-certs")), extraFlags...)
+	c.api, err = StartProcess(c.Dir, c.name, env, c.Storage.APIServer(c.Out), flags...)
 	if err != nil {
 		return err
 	}
 	reason := poll(90*time.Second, func(ctx context.Context) string {
 		if ended, err := c.api.Exited(); ended {
-			return fmt.Sprintf("kube-apiserver ended: %v", err)
+			return fmt.Sprintf("%s ended: %v", c.name, err)
 		}
 		_, err := c.Raw(ctx, "/readyz")
 		return said(err)
 	})
 	if reason != "" {
-		return fmt.Errorf("kube-apiserver is not ready: %s\n%s", reason, c.api.Tail(15))
+		return fmt.Errorf("%s is not ready: %s\n%s", c.name, reason, c.api.Tail(15))
 	}
 	return nil
 }
@@ -147,16 +163,23 @@ func (c *Cluster) startAPIServer(extraFlags, extraEnv []string) (err error) {
 // StopAPIServer ends it in order.
 func (c *Cluster) StopAPIServer() error { return c.api.Stop(60 * time.Second) }
 
+func (c *Cluster) electionFlags() []string {
+	return []string{"--kubeconfig=" + c.Kubeconfig(), "--secure-port=0", "--leader-elect-lease-duration=6s",
+		"--leader-elect-renew-deadline=4s", "--leader-elect-retry-period=1s", "--kube-api-qps=300", "--kube-api-burst=600"}
+}
+
+// StartControllerManager starts one of those that elect a leader.
+func (c *Cluster) StartControllerManager(name string) (*Process, error) {
+	return StartProcess(c.Dir, name, nil, filepath.Join(c.Out, "bin", "kube-controller-manager"),
+		append(c.electionFlags(), "--use-service-account-credentials", "--service-account-private-key-file="+filepath.Join(c.Dir, "sa.key"))...)
+}
+
 // StartControllers starts controller-manager, scheduler and kwok.
 func (c *Cluster) StartControllers() (err error) {
-	election := []string{"--kubeconfig=" + c.Kubeconfig(), "--secure-port=0", "--leader-elect-lease-duration=6s",
-		"--leader-elect-renew-deadline=4s", "--leader-elect-retry-period=1s", "--kube-api-qps=300", "--kube-api-burst=600"}
-	c.controller, err = StartProcess(c.Dir, "kube-controller-manager", nil, filepath.Join(c.Out, "bin", "kube-controller-manager"),
-		append(election, "--use-service-account-credentials", "--service-account-private-key-file="+filepath.Join(c.Dir, "sa.key"))...)
-	if err != nil {
+	if c.controller, err = c.StartControllerManager("kube-controller-manager"); err != nil {
 		return err
 	}
-	c.scheduler, err = StartProcess(c.Dir, "kube-scheduler", nil, filepath.Join(c.Out, "bin", "kube-scheduler"), election...)
+	c.scheduler, err = StartProcess(c.Dir, "kube-scheduler", nil, filepath.Join(c.Out, "bin", "kube-scheduler"), c.electionFlags()...)
 	if err != nil {
 		return err
 	}

@@ -92,23 +92,32 @@ func timed(t *testing.T, c *Cluster, s step) {
 	t.Logf("%.1f s", time.Since(began).Seconds())
 }
 
-func startCluster(t *testing.T, v Variant) *Cluster {
-	t.Helper()
-	root := must[string](t)(filepath.Abs("../.."))
-	out := envOr("KUBE_OUT", filepath.Join(root, "out/kube/v1.32.0"))
-	tools := envOr("E2E_TOOLS", filepath.Join(root, "out/tools/bin"))
-	var storage Storage
-	switch kind := envOr("E2E_STORAGE", "libstorage"); kind {
+func storageOf(t *testing.T, kind string) Storage {
+	etcd := &stockEtcd{binary: filepath.Join(tools(t), "etcd")}
+	switch kind {
 	case "libstorage":
-		storage = &libstorage{}
+		return &libstorage{}
 	case "servers":
-		storage = &servers{t: t, etcd: &stockEtcd{binary: filepath.Join(tools, "etcd")}}
+		return &servers{t: t, etcd: etcd}
+	case "shared":
+		return &servers{t: t, etcd: etcd, shared: true}
 	case "etcd":
-		storage = &stockEtcd{binary: filepath.Join(tools, "etcd")}
-	default:
-		t.Fatalf("E2E_STORAGE=%s: want libstorage, servers or etcd", kind)
+		return etcd
 	}
-	dir := filepath.Join(envOr("E2E_DIR", filepath.Join(root, "out/e2e")), v.Name)
+	t.Fatalf("E2E_STORAGE=%s: want libstorage, servers or etcd", kind)
+	return nil
+}
+
+func root(t *testing.T) string { return must[string](t)(filepath.Abs("../..")) }
+
+func tools(t *testing.T) string {
+	return envOr("E2E_TOOLS", filepath.Join(root(t), "out/tools/bin"))
+}
+
+// newCluster with its databases; nothing else runs yet.
+func newCluster(t *testing.T, v Variant, storage Storage) *Cluster {
+	t.Helper()
+	dir := filepath.Join(envOr("E2E_DIR", filepath.Join(root(t), "out/e2e")), v.Name)
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -119,13 +128,20 @@ func startCluster(t *testing.T, v Variant) *Cluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = storage.Stop() })
-	c := must[*Cluster](t)(NewCluster(dir, out, tools, v, storage))
+	out := envOr("KUBE_OUT", filepath.Join(root(t), "out/kube/v1.32.0"))
+	c := must[*Cluster](t)(NewCluster(dir, out, tools(t), v, storage))
 	t.Cleanup(c.Close)
+	return c
+}
+
+func startCluster(t *testing.T, v Variant) *Cluster {
+	t.Helper()
+	c := newCluster(t, v, storageOf(t, envOr("E2E_STORAGE", "libstorage")))
 	began := time.Now()
 	if err := c.StartAPIServer(); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("ready after %.1f s; logs in %s", time.Since(began).Seconds(), dir)
+	t.Logf("ready after %.1f s; logs in %s", time.Since(began).Seconds(), c.Dir)
 	if err := c.StartControllers(); err != nil {
 		t.Fatal(err)
 	}

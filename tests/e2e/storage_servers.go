@@ -16,12 +16,13 @@ import (
 // the default is PostgreSQL.
 type servers struct {
 	libstorage
-	t     testing.TB
-	etcd  *stockEtcd                    // of rbac
-	kinds map[string]*testserver.Server // by backend; shirts is a file
+	shared bool // by several API servers: no rule has a file
+	t      testing.TB
+	etcd   *stockEtcd                    // of rbac
+	kinds  map[string]*testserver.Server // by backend; shirts is a file
 }
 
-const serversTopology = `backends:
+const networkRules = `backends:
 - endpoint: %s
   regexp:
     name: rbac
@@ -35,7 +36,9 @@ const serversTopology = `backends:
   prefix:
     name: pods
     prefix: pods
-- endpoint: sqlite://./db/shirts.db?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate
+`
+
+const shirtsRule = `- endpoint: sqlite://./db/shirts.db?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate
   customresource:
     name: shirts
     group: stable.example.com
@@ -60,7 +63,10 @@ func (s *servers) Start(dir string) error {
 	for backend, server := range s.kinds {
 		server.Create(s.t, databaseOf(backend))
 	}
-	text := fmt.Sprintf(serversTopology, s.etcd.url, s.endpoint("kube-system"), s.endpoint("pods"))
+	text := fmt.Sprintf(networkRules, s.etcd.url, s.endpoint("kube-system"), s.endpoint("pods"))
+	if !s.shared {
+		text += shirtsRule
+	}
 	return os.WriteFile(filepath.Join(dir, "topology.yaml"), []byte(text), 0o600)
 }
 
