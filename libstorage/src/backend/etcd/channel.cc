@@ -98,8 +98,12 @@ Member Connect(const std::string& address,
                const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   const std::shared_ptr<grpc::Channel> channel =
       grpc::CreateCustomChannel(address, credentials, Arguments());
-  return {address, channel, pb::KV::NewStub(channel), pb::Maintenance::NewStub(channel),
-          pb::Auth::NewStub(channel)};
+  return {address,
+          channel,
+          pb::KV::NewStub(channel),
+          pb::Maintenance::NewStub(channel),
+          pb::Auth::NewStub(channel),
+          pb::Watch::NewStub(channel)};
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ struct Member {
   std::unique_ptr<pb::KV::Stub> kv;
   std::unique_ptr<pb::Maintenance::Stub> maintenance;
   std::unique_ptr<pb::Auth::Stub> auth;
+  std::unique_ptr<pb::Watch::Stub> watch;
 };
 
 // INVALID for endpoints and files that cannot be used. Connects later.

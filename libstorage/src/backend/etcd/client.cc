@@ -183,4 +183,39 @@ absl::StatusOr<pb::StatusResponse> Client::ServerStatus() {
   return response;
 }
 
+void WatchCall::Cancel() {
+  MutexLock lock(&mu_);
+  cancelled_ = true;
+  if (running_ != nullptr) running_->TryCancel();
+}
+
+absl::Status Client::Watch(const pb::WatchRequest& request, WatchCall* call,
+                           const std::function<void(const pb::WatchResponse&)>& sink) {
+  const Member& to = members_[watching_++ % members_.size()];
+  absl::StatusOr<std::string> token = Token(to, SteadyAfter(kCallTime));
+  if (!token.ok()) return token.status();
+  grpc::ClientContext context;
+  context.AddMetadata("hasleader", "true");  // a member that lost its leader ends the stream
+  if (!token->empty()) context.AddMetadata("token", *token);
+  {
+    MutexLock lock(&call->mu_);
+    if (call->cancelled_) return MakeStatus(Code::kCancelled, "cancelled", name());
+    call->running_ = &context;
+  }
+  grpc::Status status;
+  {
+    auto stream = to.watch->Watch(&context);
+    pb::WatchResponse response;
+    if (stream->Write(request)) {
+      while (stream->Read(&response) && !response.canceled()) sink(response);
+    }
+    context.TryCancel();
+    status = stream->Finish();
+  }
+  MutexLock lock(&call->mu_);
+  call->running_ = nullptr;
+  Forget(*token);  // it may be why
+  return Failed(status, to).status;
+}
+
 }  // namespace storage::etcd

@@ -27,6 +27,18 @@ struct Member;
 // Below the 3 s that the watch cache waits for a fresh revision.
 constexpr absl::Duration kCallTime = absl::Milliseconds(2500);
 
+// A watch that runs, or the next one: Cancel ends it, from any thread.
+class WatchCall {
+ public:
+  void Cancel();
+
+ private:
+  friend class Client;
+  Mutex mu_;
+  bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
+  grpc::ClientContext* running_ ABSL_GUARDED_BY(mu_) = nullptr;
+};
+
 class Client {
  public:
   static absl::StatusOr<std::unique_ptr<Client>> Create(const EtcdOptions& options);
@@ -48,6 +60,10 @@ class Client {
   // OK also when that was compacted before.
   absl::Status Compact(int64_t etcd_rev);
   absl::StatusOr<pb::StatusResponse> ServerStatus();
+  // Blocks until the stream ends, and says why: sink gets what comes by it. The next one
+  // asks another member.
+  absl::Status Watch(const pb::WatchRequest& request, WatchCall* call,
+                     const std::function<void(const pb::WatchResponse&)>& sink);
 
  private:
   using Call = std::function<grpc::Status(const Member&, grpc::ClientContext*)>;
@@ -62,6 +78,7 @@ class Client {
   const EtcdOptions options_;
   const std::vector<Member> members_;
   std::atomic<size_t> preferred_{0};
+  std::atomic<size_t> watching_{0};
   Mutex mutex_;
   std::string token_ ABSL_GUARDED_BY(mutex_);
 };

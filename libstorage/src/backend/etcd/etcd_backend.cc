@@ -5,9 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "src/backend/checks.h"
+#include "src/backend/etcd/head_watch.h"
 #include "src/backend/etcd/keys.h"
 #include "src/backend/etcd/snapshot.h"
-#include "src/backend/polled_head.h"
 
 namespace storage::etcd {
 namespace {
@@ -127,11 +127,7 @@ absl::Status EtcdBackend::Get(std::string_view key, const RowSink& sink) {
 absl::Status EtcdBackend::Ping() { return store_.ReadLane(0).status(); }
 
 std::unique_ptr<HeadWatch> EtcdBackend::WatchHead() {
-  return std::make_unique<PolledHead>([this]() -> absl::StatusOr<int64_t> {
-    absl::StatusOr<LaneState> state = store_.ReadLane(0);
-    if (!state.ok()) return state.status();
-    return state->head.lane.head;
-  });
+  return std::make_unique<EtcdHeadWatch>(&store_);
 }
 
 }  // namespace storage::etcd
