@@ -127,8 +127,9 @@ TEST_F(EngineEtcd, AServerThatIsKilledComesBack) {
     last = event->rev;
   }
   EXPECT_EQ(last, result.revision);
-  EXPECT_TRUE(engine->CheckBackend("a").ok());
-  EXPECT_TRUE(engine->Close().ok());
+  EXPECT_TRUE(WaitFor([&] { return AllAnswer(*engine); }, absl::Seconds(30)));
+  const absl::Status closed = engine->Close();
+  EXPECT_TRUE(closed.ok()) << closed;
 }
 
 TEST_F(EngineEtcd, AClusterThatIsNotThereIsNamedWithItsRule) {

@@ -143,8 +143,9 @@ TEST_F(EnginePostgres, AServerThatIsKilledComesBack) {
     last = event->rev;
   }
   EXPECT_EQ(last, result.revision);
-  EXPECT_TRUE(engine->CheckBackend("a").ok());
-  EXPECT_TRUE(engine->Close().ok());
+  EXPECT_TRUE(servers::WaitFor([&] { return AllAnswer(*engine); }, absl::Seconds(30)));
+  const absl::Status closed = engine->Close();
+  EXPECT_TRUE(closed.ok()) << closed;
 }
 
 }  // namespace

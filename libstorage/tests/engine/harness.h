@@ -2,6 +2,7 @@
 #ifndef LIBSTORAGE_TESTS_ENGINE_HARNESS_H_
 #define LIBSTORAGE_TESTS_ENGINE_HARNESS_H_
 
+#include <algorithm>
 #include <future>
 #include <memory>
 #include <string>
@@ -73,6 +74,14 @@ inline WriteResult Delete(Engine& engine, ResourceId resource, const std::string
   auto op = MakePut(resource, key, "", expected);
   op->verb = WriteOp::Verb::kDelete;
   return RunWrite(engine, op);
+}
+
+// After an outage: every database answers. None is tried for up to a second after it was
+// not there, so that the end of an engine may come too soon for one.
+inline bool AllAnswer(Engine& engine) {
+  const std::vector<std::string> names = engine.BackendNames();
+  return std::all_of(names.begin(), names.end(),
+                     [&](const std::string& name) { return engine.CheckBackend(name).ok(); });
 }
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
