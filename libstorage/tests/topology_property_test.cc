@@ -71,11 +71,37 @@ const std::vector<std::string> kPrefixes = {"pods",
                                             "pods/*",
                                             "p*",
                                             "stable.example.com/hats/a"};
-const std::vector<std::string> kExpressions = {
-    "pods",    "^pods",   "^pods$", "pods/",      "^pods/team-", "roles$",  "^(pods|roles)$",
-    ".*",      "x*",      "^",      "$",          "^$",          "a",       "team-a\\b",
-    "\\bpods", "^stable", "/",      "(?m)pods/$", "^r",          "(?i)SHI", "pods/\\B",
-    "/a",      "s/..",    "^s*",    "shirts$",    ".",           "hats|a"};
+const std::vector<std::string> kExpressions = {"pods",
+                                               "^pods",
+                                               "^pods$",
+                                               "pods/",
+                                               "^pods/team-",
+                                               "roles$",
+                                               "^(pods|roles)$",
+                                               ".*",
+                                               "x*",
+                                               "^",
+                                               "$",
+                                               "^$",
+                                               "a",
+                                               "team-a\\b",
+                                               "\\bpods",
+                                               "^stable",
+                                               "/",
+                                               "(?m)pods/$",
+                                               "^r",
+                                               "(?i)SHI",
+                                               "pods/\\B",
+                                               "/a",
+                                               "s/..",
+                                               "^s*",
+                                               "shirts$",
+                                               ".",
+                                               "hats|a",
+                                               "^pods/a|^s",
+                                               "^pods/team-a/|^(a|b)",
+                                               "^pods/team-a?|^a",
+                                               "^pods/kube|"};
 const std::vector<std::string> kNamespaces = {"kube-system", "a", "team-a"};
 const std::vector<std::string> kGroups = {"stable.example.com", "a.b", "STABLE.example.com"};
 const std::vector<std::string> kCustomKinds = {"", "shirts", "Shirt", "hats", "shirt"};
@@ -182,7 +208,7 @@ TEST(TopologyProperty, RouteIsWithinReachAndShadowedRulesGetNothing) {
 TEST(TopologyProperty, ClaimsAboutAllTextsHold) {
   const std::vector<std::string> pieces = {"^",    "$",   "\\b",  "\\B", "a",   "/",   ".",
                                            "-",    "a*",  "(a|)", "|",   "\\z", "\\A", "[^a]",
-                                           "(?m)", "\\C", "a?",   "\n",  "()"};
+                                           "(?m)", "\\C", "a?",   "\n",  "()",  "^a",  "|^a/"};
   const std::vector<std::string> starts = {"", "a/", "a-/", "aa/", "/"};
   const std::vector<std::string> tails = {"a",        "-",    "/",      "\n", "a/", "-a", "\na",
                                           "\xc3\xa9", "\xff", "aa/-\n", "_",  "9",  ".",  "a\n/"};

@@ -86,6 +86,9 @@ TEST(TopologyRouter, OneNamespaceOfASpreadKind) {
   const std::string regexp = "regexp: {key: '^pods/a/'}";
   EXPECT_THAT(below(regexp, "a/"), ElementsAre(0));
   EXPECT_THAT(below(regexp, "b/"), ElementsAre(1));
+  const std::string several = "regexp: {prefix: '^(pods|secrets)$', key: '^secrets/|^pods/a/'}";
+  EXPECT_THAT(below(several, "a/"), ElementsAre(0));
+  EXPECT_THAT(below(several, "b/"), ElementsAre(1));
 }
 
 TEST(TopologyRouter, NamesThatUsersKnowFromKeys) {

@@ -14,10 +14,10 @@ bool StartsWith(std::string_view text, std::string_view prefix) {
 // word character (\b \B), a line end ((?m)$) and anything else.
 constexpr char kClasses[] = {'a', '\n', '-'};
 
-// The literal that an expression of the form ^literal... must find at the begin
-// of a text; "" when the form is another one.
-std::string AnchoredLiteral(const std::string& text) {
-  if (text.empty() || text[0] != '^' || text.find('|') != std::string::npos) return "";
+// The literal that an expression of the form ^literal..., without alternatives, must find
+// at the begin of a text; "" when the form is another one.
+std::string AnchoredLiteral(std::string_view text) {
+  if (text.empty() || text[0] != '^') return "";
   size_t end = 1;
   while (end < text.size() && (absl::ascii_isalnum(static_cast<unsigned char>(text[end])) ||
                                text[end] == '/' || text[end] == '-')) {
@@ -27,7 +27,20 @@ std::string AnchoredLiteral(const std::string& text) {
   if (end < text.size() && std::string("?*{").find(text[end]) != std::string::npos && end > 1) {
     --end;
   }
-  return text.substr(1, end - 1);
+  return std::string(text.substr(1, end - 1));
+}
+
+// The same of ^one...|^another...: one of them is found. Where something may enclose or
+// escape a '|', nothing is known.
+std::vector<std::string> AnchoredLiterals(const std::string& text) {
+  const bool simple = text.find_first_of("()[]\\") == std::string::npos;
+  if (text.find('|') != std::string::npos && !simple) return {""};
+  std::vector<std::string> literals;
+  for (size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {
+    end = text.find('|', begin);
+    literals.push_back(AnchoredLiteral(std::string_view(text).substr(begin, end - begin)));
+  }
+  return literals;
 }
 
 }  // namespace
@@ -68,7 +81,7 @@ RegexPattern::RegexPattern(const std::string& text)
       // \C is one byte of any value. Where the text swallows the bracket (an
       // open \Q) this does not compile, and nothing is decided.
       then_(absl::StrCat("(?:", text, ")\\C"), RE2::Quiet),
-      literal_(AnchoredLiteral(text)) {}
+      literals_(AnchoredLiterals(text)) {}
 
 absl::StatusOr<std::unique_ptr<RegexPattern>> RegexPattern::Create(const std::string& text) {
   std::unique_ptr<RegexPattern> pattern(new RegexPattern(text));
@@ -113,10 +126,11 @@ bool RegexPattern::MatchesAll(std::string_view start, Follow follow) const {
 
 Cover RegexPattern::Of(std::string_view start) const {
   if (MatchesAll(start, Follow::kAnything)) return Cover::kAll;
-  // A match at the begin of the text needs literal_ there; two different
-  // literals never begin the same text.
-  if (!StartsWith(start, literal_) && !StartsWith(literal_, start)) return Cover::kNone;
-  return Cover::kSome;
+  // A match needs one of the literals at the begin of the text.
+  for (const std::string& literal : literals_) {
+    if (StartsWith(start, literal) || StartsWith(literal, start)) return Cover::kSome;
+  }
+  return Cover::kNone;
 }
 
 }  // namespace storage

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "src/base/status.h"
 
@@ -54,8 +55,8 @@ class RegexPattern {
 
   std::string text_;
   RE2 re_;
-  RE2 then_;             // re_ and one more byte; may be !ok()
-  std::string literal_;  // every match begins the text with this; "" = not known
+  RE2 then_;                           // re_ and one more byte; may be !ok()
+  std::vector<std::string> literals_;  // every match begins the text with one; "" = not known
 };
 
 }  // namespace storage
