@@ -101,7 +101,7 @@ class MetadataStore {
   // Orderly end: reserved = rev exactly, clean = true.
   virtual absl::Status Finish(int64_t rev, const std::map<std::string, BackendMark>& marks) = 0;
   virtual absl::Status Ping() = 0;
-  // Not null: the store was opened for several servers.
+  // Not null: the store was opened for several servers, and can serve them.
   virtual SharedMetadata* shared() { return nullptr; }
 };
 

@@ -39,6 +39,10 @@ absl::Status EngineImpl::OpenMetadataStore() {
       OpenMetadata(metadata_endpoint_, several_, options_);
   if (metadata.ok()) {
     metadata_ = *std::move(metadata);
+    if (several_ && metadata_->shared() == nullptr) {
+      several_ = false;
+      unshareable_ = "the metadata store is on a Galera cluster";
+    }
     return absl::OkStatus();
   }
   const absl::Status& status = metadata.status();

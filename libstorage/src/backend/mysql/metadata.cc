@@ -86,14 +86,8 @@ absl::Status MysqlMetadata::Prepare() {
                                    "elsewhere"),
                       site().name);
   }
-  if (several_ && SpreadOverNodes(**setup)) {
-    return MakeStatus(Code::kInvalid,
-                      absl::StrCat(site().where,
-                                   " is a Galera cluster, whose nodes do not know each other's "
-                                   "named locks: several servers cannot have their metadata store "
-                                   "there; use a server that is none"),
-                      site().name);
-  }
+  // Each node has named locks of its own: servers at different nodes would all be the first.
+  if (SpreadOverNodes(**setup)) several_ = false;
   return PrepareTables(setup->get(), Tables::kMetadata);
 }
 

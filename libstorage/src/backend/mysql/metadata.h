@@ -79,7 +79,7 @@ class MysqlMetadata : public MetadataStore, public SharedMetadata {
 
   const Site& site() const { return connector_.site(); }
 
-  const bool several_;
+  bool several_;  // constant after Open
   const std::string token_ = RandomIdentity();
   Connector connector_;
   std::atomic<bool> joined_{false};

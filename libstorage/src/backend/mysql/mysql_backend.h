@@ -42,7 +42,8 @@ struct MysqlOptions {
 absl::Status ReadMysqlDsn(std::string_view endpoint, MysqlOptions* options);
 
 absl::StatusOr<std::unique_ptr<Backend>> OpenMysqlBackend(const MysqlOptions& options);
-// several: other servers may have it too (SharedMetadata); otherwise it is claimed alone.
+// several: other servers may have it too (SharedMetadata), unless it is on a Galera cluster;
+// otherwise it is claimed alone.
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMysqlMetadata(const MysqlOptions& options,
                                                                  bool several);
 
