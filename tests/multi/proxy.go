@@ -23,9 +23,9 @@ const (
 // protocol: it looks for bytes.
 type Proxy struct {
 	listener net.Listener
-	to       string
 
 	mu     sync.Mutex
+	to     string
 	links  map[*link]bool
 	thawed chan struct{} // nil unless frozen
 	loss   *loss
@@ -77,6 +77,14 @@ func (p *Proxy) Cut() int {
 	return len(p.links)
 }
 
+// Redirect leads new connections to another address. Those that there are stay: Cut
+// them.
+func (p *Proxy) Redirect(to string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.to = to
+}
+
 // Freeze holds all bytes of all connections, also of new ones, until Thaw.
 func (p *Proxy) Freeze() {
 	p.mu.Lock()
@@ -118,7 +126,10 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return // closed
 		}
-		server, err := net.Dial("tcp", p.to)
+		p.mu.Lock()
+		to := p.to
+		p.mu.Unlock()
+		server, err := net.Dial("tcp", to)
 		if err != nil {
 			client.Close()
 			continue

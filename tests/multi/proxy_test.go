@@ -139,3 +139,23 @@ func TestProxyFreezesAndCuts(t *testing.T) {
 		t.Errorf("after a cut: %q", text)
 	}
 }
+
+// TestProxyRedirects: new connections go elsewhere, old ones when they are cut.
+func TestProxyRedirects(t *testing.T) {
+	p, first := newProxy(t)
+	address, second := echo(t)
+	old := through(t, p)
+	old.say("a")
+	old.hear(soon)
+	p.Redirect(address)
+	old.say("b")
+	if text := old.hear(soon); text != "b" {
+		t.Errorf("a connection that there was answers %q", text)
+	}
+	fresh := through(t, p)
+	fresh.say("c")
+	fresh.hear(soon)
+	if <-first != "a" || <-first != "b" || <-second != "c" {
+		t.Error("it did not arrive where it should")
+	}
+}

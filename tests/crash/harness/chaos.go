@@ -82,6 +82,16 @@ func (r *chaosRun) strikes(ctx context.Context) error {
 
 // settle waits until each server writes everywhere: they find back by themselves.
 func (r *chaosRun) settle(ctx context.Context) error {
+	took, err := r.writeEverywhere(ctx)
+	if err != nil {
+		return fmt.Errorf("without faults, %w", err)
+	}
+	r.logf("without faults everything is written again after %s", took.Round(time.Millisecond))
+	return nil
+}
+
+// writeEverywhere waits until each server has written to each prefix.
+func (r *chaosRun) writeEverywhere(ctx context.Context) (time.Duration, error) {
 	begin := time.Now()
 	for _, s := range r.servers {
 		c := &caller{r.run, s, 0}
@@ -92,15 +102,14 @@ func (r *chaosRun) settle(ctx context.Context) error {
 				if c.write(ctx, op); op.Result == history.OK {
 					break
 				}
-				if time.Since(begin) > quietLimit {
-					return fmt.Errorf("without faults, server %d has not written to %q for %s: %s", s.number, prefix, quietLimit, op.Error)
+				if since := time.Since(begin); since > quietLimit || ctx.Err() != nil {
+					return since, fmt.Errorf("server %d has not written to %q for %s: %s", s.number, prefix, since.Round(time.Millisecond), op.Error)
 				}
 				time.Sleep(pause)
 			}
 		}
 	}
-	r.logf("without faults everything is written again after %s", time.Since(begin).Round(time.Millisecond))
-	return nil
+	return time.Since(begin), nil
 }
 
 // awaitAll waits until there were enough calls. No answer at all for long is a failure.
@@ -180,6 +189,15 @@ func (r *chaosRun) restart(ctx context.Context, s *server) error {
 		}
 	}
 }
+
+// AwaitWrites returns once each server has written to each prefix, and says how long
+// that took.
+func (s *Strikes) AwaitWrites(ctx context.Context) (time.Duration, error) {
+	return s.chaos.writeEverywhere(ctx)
+}
+
+// AwaitAcks returns once so many more writes were acknowledged.
+func (s *Strikes) AwaitAcks(ctx context.Context, more int) error { return s.chaos.waitAcks(ctx, more) }
 
 // draw a server.
 func (s *Strikes) draw() *server { return s.chaos.servers[s.Random.Intn(len(s.chaos.servers))] }
