@@ -90,16 +90,18 @@ func (r *chaosRun) settle(ctx context.Context) error {
 	return nil
 }
 
-// writeEverywhere waits until each server has written to each prefix.
+// writeEverywhere waits until each server has written to each prefix. Its error is
+// that of the last call, which is not cut short.
 func (r *chaosRun) writeEverywhere(ctx context.Context) (time.Duration, error) {
 	begin := time.Now()
+	call := context.WithoutCancel(ctx)
 	for _, s := range r.servers {
 		c := &caller{r.run, s, 0}
 		for _, prefix := range r.config.Prefixes {
 			for pause := leastPause; ; pause = min(2*pause, mostPause) {
 				op := c.newOp(history.Create, "")
 				op.Key = fmt.Sprintf("%ssettle-%06d", prefix, op.ID)
-				if c.write(ctx, op); op.Result == history.OK {
+				if c.write(call, op); op.Result == history.OK {
 					break
 				}
 				if since := time.Since(begin); since > quietLimit || ctx.Err() != nil {
