@@ -22,7 +22,7 @@ const (
 	// for the dead takes two seconds or more.
 	servedLimit = 1500 * time.Millisecond
 	// outage is longer than any time-out of a session.
-	outage = 6 * time.Second
+	outage = 5 * time.Second
 )
 
 // want is what is asked of an outage beyond the right answers.
@@ -69,7 +69,7 @@ func (w *world) killed(t *testing.T, s *testserver.Server, want want) {
 }
 
 func (w *world) outage(t *testing.T, s *testserver.Server, want want, begin, end func() error) {
-	w.serve(t, s.Name(), want, 3*time.Second)
+	w.serve(t, s.Name(), want, time.Second)
 	if err := begin(); err != nil {
 		t.Fatal(err)
 	}
