@@ -2,6 +2,7 @@ package testserver
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 )
@@ -68,6 +69,17 @@ func (m *member) kind() kind {
 	}
 	k.answers = synced
 	return k
+}
+
+// Rejoin brings a killed node back as a new one: all its data comes from the others.
+func (s *Server) Rejoin() error {
+	if err := os.RemoveAll(s.data()); err != nil {
+		return err
+	}
+	if err := s.prepare(s); err != nil {
+		return err
+	}
+	return s.Restart()
 }
 
 // synced: a node answers SELECT 1 also while it has no data.

@@ -3,6 +3,8 @@ package failover
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -96,7 +98,13 @@ func (g *galera) fail() error {
 }
 
 // mend: the donor is blocked meanwhile. It is the node that nobody uses.
-func (g *galera) mend() error { return g.node(2).Restart() }
+func (g *galera) mend() error {
+	if err := g.node(2).Rejoin(); err != nil {
+		donor, _ := os.ReadFile(filepath.Join(g.node(1).Dir(), "log"))
+		return fmt.Errorf("%w\ndonor: %s", err, donor[max(0, len(donor)-2000):])
+	}
+	return nil
+}
 
 // members of etcd.
 type members struct {
@@ -145,6 +153,9 @@ func failover(c cluster, log *times) harness.Fault {
 		log.resumed = append(log.resumed, resumed)
 		note := fmt.Sprintf("%s to kill and switch over; writes resumed after %s more",
 			failed.Round(time.Millisecond), resumed.Round(time.Millisecond))
-		return note, c.mend()
+		if err := c.mend(); err != nil {
+			return "", fmt.Errorf("%s; then: %w", note, err)
+		}
+		return note, nil
 	}}
 }
