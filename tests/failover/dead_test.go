@@ -25,55 +25,28 @@ const (
 	outage = 5 * time.Second
 )
 
-// want is what is asked of an outage beyond the right answers.
-type want struct {
-	soon       bool // who is refused is told within refusalLimit, the others wait for nobody
-	namespaces bool // lists of a namespace that is kept elsewhere go on
-}
-
-// TestDeadBackend of four: what lives elsewhere is served, what lives there is
-// refused, a list over both is refused rather than told in part, and all of it comes
-// back by itself.
+// TestDeadBackend of four: what lives elsewhere is served and waits for nobody, lists of a
+// namespace that is kept elsewhere too; what lives there is refused in time, a list over
+// both is refused rather than told in part, and all of it comes back by itself.
 func TestDeadBackend(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"postgresql", "mariadb", "etcd"} {
-		t.Run(name+"-silent", func(t *testing.T) { w.silent(t, w.servers[name], want{}) })
-		t.Run(name+"-killed", func(t *testing.T) { w.killed(t, w.servers[name], want{}) })
+		s := w.servers[name]
+		t.Run(name+"-silent", func(t *testing.T) {
+			w.outage(t, s, s.Pause, func() error { s.Resume(); return nil })
+		})
+		if full {
+			t.Run(name+"-killed", func(t *testing.T) { w.outage(t, s, s.Kill, s.Restart) })
+		}
 	}
 }
 
-// TestDeadBackendSoon: also while many ask for what is dead.
-func TestDeadBackendSoon(t *testing.T) {
-	w := newWorld(t)
-	for _, name := range []string{"postgresql", "mariadb", "etcd"} {
-		t.Run(name, func(t *testing.T) { w.silent(t, w.servers[name], want{soon: true}) })
-	}
-}
-
-// TestDeadBackendNamespaces: a kind that is split is served where it can be.
-func TestDeadBackendNamespaces(t *testing.T) {
-	w := newWorld(t)
-	for _, name := range []string{"postgresql", "mariadb", "etcd"} {
-		t.Run(name, func(t *testing.T) { w.killed(t, w.servers[name], want{namespaces: true}) })
-	}
-}
-
-// silent: the server answers nothing.
-func (w *world) silent(t *testing.T, s *testserver.Server, want want) {
-	w.outage(t, s, want, s.Pause, func() error { s.Resume(); return nil })
-}
-
-// killed: nobody listens there.
-func (w *world) killed(t *testing.T, s *testserver.Server, want want) {
-	w.outage(t, s, want, s.Kill, s.Restart)
-}
-
-func (w *world) outage(t *testing.T, s *testserver.Server, want want, begin, end func() error) {
-	w.serve(t, s.Name(), want, time.Second)
+func (w *world) outage(t *testing.T, s *testserver.Server, begin, end func() error) {
+	w.serve(t, s.Name(), time.Second)
 	if err := begin(); err != nil {
 		t.Fatal(err)
 	}
-	unknown := w.during(t, s.Name(), want)
+	unknown := w.during(t, s.Name())
 	if err := end(); err != nil {
 		t.Fatal(err)
 	}
@@ -81,13 +54,13 @@ func (w *world) outage(t *testing.T, s *testserver.Server, want want, begin, end
 }
 
 // during an outage. It returns the names of calls that once had no answer.
-func (w *world) during(t *testing.T, dead string, want want) *sync.Map {
+func (w *world) during(t *testing.T, dead string) *sync.Map {
 	var running sync.WaitGroup
 	var unknown sync.Map
 	running.Add(1)
 	go func() {
 		defer running.Done()
-		w.serve(t, dead, want, outage)
+		w.serve(t, dead, outage)
 	}()
 	end := time.Now().Add(outage)
 	for _, call := range w.refused(dead) {
@@ -95,7 +68,7 @@ func (w *world) during(t *testing.T, dead string, want want) *sync.Map {
 		go func() {
 			defer running.Done()
 			for round := 0; time.Now().Before(end); round++ {
-				err := mustRefuse(t, fmt.Sprintf("%s, round %d", call.name, round), want, call.do)
+				err := mustRefuse(t, fmt.Sprintf("%s, round %d", call.name, round), call.do)
 				if apierrors.IsTimeout(err) {
 					unknown.Store(call.name, true)
 				}
@@ -107,7 +80,7 @@ func (w *world) during(t *testing.T, dead string, want want) *sync.Map {
 }
 
 // serve everything that does not live on a server, for a while.
-func (w *world) serve(t *testing.T, without string, want want, length time.Duration) {
+func (w *world) serve(t *testing.T, without string, length time.Duration) {
 	var mu sync.Mutex
 	var all []time.Duration
 	timed := func(what string, do func() error) {
@@ -117,7 +90,7 @@ func (w *world) serve(t *testing.T, without string, want want, length time.Durat
 		if err != nil {
 			t.Errorf("%s: %v (after %s)", what, err, took)
 		}
-		if want.soon && took > servedLimit {
+		if took > servedLimit {
 			t.Errorf("%s: served after %s only", what, took)
 		}
 		mu.Lock()
@@ -134,8 +107,8 @@ func (w *world) serve(t *testing.T, without string, want want, length time.Durat
 		go func() {
 			defer running.Done()
 			for time.Now().Before(end) {
-				w.liveOne(kindIn[home], "ns", true, timed)
-				w.liveOne(splitKind, namespaceIn[home], want.namespaces, timed)
+				w.liveOne(kindIn[home], "ns", timed)
+				w.liveOne(splitKind, namespaceIn[home], timed)
 				timed("list of all "+kindIn[home], func() error { return w.complete(kindIn[home], "") })
 			}
 		}()
@@ -146,16 +119,14 @@ func (w *world) serve(t *testing.T, without string, want want, length time.Durat
 		len(all), all[len(all)/2], all[len(all)*9/10], all[len(all)-1])
 }
 
-// liveOne is the life of an object, with a list of its namespace or without.
-func (w *world) liveOne(kind, namespace string, list bool, timed func(what string, do func() error)) {
+// liveOne is the life of an object.
+func (w *world) liveOne(kind, namespace string, timed func(what string, do func() error)) {
 	at := kind + " in " + namespace
 	timed("create "+at, func() error { return w.create(kind, namespace, "live") })
 	timed("get "+at, func() error { return w.get(kind, namespace, "live") })
 	timed("update "+at, func() error { return w.update(kind, namespace, "live") })
 	timed("delete "+at, func() error { return w.remove(kind, namespace, "live") })
-	if list {
-		timed("list "+at, func() error { return w.complete(kind, namespace) })
-	}
+	timed("list "+at, func() error { return w.complete(kind, namespace) })
 }
 
 // complete: a list has every seed.
@@ -201,8 +172,8 @@ func (w *world) refused(dead string) (all []refusedCall) {
 	return all
 }
 
-// mustRefuse as what it is, and within the limit if that is wanted.
-func mustRefuse(t *testing.T, what string, want want, do func() error) error {
+// mustRefuse as what it is, and within the limit.
+func mustRefuse(t *testing.T, what string, do func() error) error {
 	begin := time.Now()
 	err := do()
 	took := time.Since(begin)
@@ -211,7 +182,7 @@ func mustRefuse(t *testing.T, what string, want want, do func() error) error {
 		t.Errorf("%s: served after %s", what, took)
 	case !apierrors.IsServiceUnavailable(err) && !apierrors.IsTimeout(err):
 		t.Errorf("%s: refused after %s with %v", what, took, err)
-	case want.soon && took > refusalLimit:
+	case took > refusalLimit:
 		t.Errorf("%s: refused after %s only: %v", what, took, err)
 	}
 	return err
