@@ -21,9 +21,9 @@ absl::Status Closing() { return MakeStatus(Code::kCancelled, "the engine is shut
 
 int Cpus() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
-// For each database. Two threads even on one CPU: reads wait for disks; lists use one
-// less (ReadPool).
-int ReadThreads() { return std::clamp(Cpus(), 2, 4); }
+// For each set of databases (ReadPool). More than CPUs: what comes here waits for disks and
+// networks. As many as a database has reading connections by default.
+int ReadThreads() { return std::clamp(2 * Cpus(), 8, 16); }
 
 }  // namespace
 
