@@ -38,6 +38,7 @@ class EtcdBackend : public Backend {
   void ReleaseLane();
   absl::Status CheckVersion();
   absl::StatusOr<std::string> FindIdentity();
+  absl::Status GetForeign(std::string_view key, const RowSink& sink);
   // history.cc
   absl::StatusOr<int64_t> TrimSome(int64_t max_rows);
   absl::Status WriteTrim(const LaneState& state, const Trim& trim);
