@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "src/backend/claimed_metadata.h"
 #include "src/backend/holder.h"
 
 namespace storage::mysql {
@@ -115,10 +116,7 @@ absl::Status ShareOrOwn(Connection* connection, const std::string& token, bool* 
   const absl::StatusOr<bool> alone = Lock(connection, kClaim, 1);
   if (!alone.ok()) return alone.status();
   if (!*alone) {
-    return HeldBy(connection, kClaim,
-                  " is used by a process that shares it with nobody (its topology has databases "
-                  "which only one server may use, or it is a tool). It is: ",
-                  "stop it first");
+    return HeldBy(connection, kClaim, absl::StrCat(kUsedAlone, ". It is: "), "stop it first");
   }
   const absl::StatusOr<std::string> other = AnotherServer(connection, token);
   if (!other.ok()) return other.status();
@@ -136,9 +134,7 @@ absl::Status Claim(Connection* connection) {
   const absl::StatusOr<std::string> other = AnotherServer(connection, "");
   if (!other.ok()) return other.status();
   if (other->empty()) return absl::OkStatus();
-  return Busy(connection, absl::StrCat(" is used by servers that share it, and this process shares "
-                                       "it with nobody; stop them first. One is: ",
-                                       *other));
+  return Busy(connection, absl::StrCat(kUsedShared, *other));
 }
 
 absl::Status ClaimShared(Connection* connection, const std::string& token, bool* only) {
@@ -147,8 +143,7 @@ absl::Status ClaimShared(Connection* connection, const std::string& token, bool*
     if (!ours.ok()) return ours.status();
     if (*ours) break;
     if (tries == kStartTries) {
-      return HeldBy(connection, kStarts,
-                    " is being started by another server, which does not end; it is: ", "stop it");
+      return HeldBy(connection, kStarts, kBeingStarted, "stop it");
     }
   }
   return ShareOrOwn(connection, token, only);
@@ -161,9 +156,7 @@ absl::Status ReclaimShared(Connection* connection, const std::string& token) {
                                  absl::StrCat("SELECT IS_USED_LOCK(", kClaim, ") IS NOT NULL"));
   if (!rows.ok()) return rows.status();
   if (!rows->Next() || rows->Int(0) == 0) return absl::OkStatus();
-  return HeldBy(connection, kClaim,
-                " was claimed for itself by another process while this one had no connection: ",
-                "stop one of the two");
+  return HeldBy(connection, kClaim, kClaimedMeanwhile, "stop one of the two");
 }
 
 absl::StatusOr<bool> LockStarts(Connection* connection, int64_t wait_ms) {

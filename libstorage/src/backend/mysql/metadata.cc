@@ -47,10 +47,7 @@ absl::StatusOr<Connection*> MysqlMetadata::Session() {
   if (connection_ != nullptr) return connection_.get();
   auto connection = connector_.Connect(Role::kMetadata);
   if (!connection.ok()) return connection.status();
-  absl::Status locked = ClaimAgain(connection->get());
-  if (CodeOf(locked) == Code::kBusy) {
-    locked = MakeStatus(Code::kUnavailable, std::string(locked.message()), site().name);
-  }
+  absl::Status locked = NotBusy(ClaimAgain(connection->get()));
   if (!locked.ok()) {
     ReleaseAll(connection->get());
     return locked;
@@ -61,15 +58,8 @@ absl::StatusOr<Connection*> MysqlMetadata::Session() {
 
 absl::Status MysqlMetadata::ClaimAgain(Connection* connection) {
   if (!several_) return Claim(connection);
-  if (stage_ == Stage::kRunning) return ReclaimShared(connection, token_);
-  if (stage_ == Stage::kResigned) {
-    return MakeStatus(Code::kUnavailable, "the metadata store was closed", site().name);
-  }
-  return MakeStatus(Code::kUnavailable,
-                    absl::StrCat("the connection to ", site().where,
-                                 " was lost during the start, and with it the right to start: "
-                                 "start again"),
-                    site().name);
+  absl::Status may = MayClaimAgain(absl::StrCat("the connection to ", site().where), site().name);
+  return may.ok() ? ReclaimShared(connection, token_) : may;
 }
 
 absl::Status MysqlMetadata::Prepare() {

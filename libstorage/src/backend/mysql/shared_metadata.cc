@@ -6,49 +6,18 @@
 #include "src/backend/mysql/metadata.h"
 
 namespace storage::mysql {
-namespace {
 
-constexpr std::chrono::seconds kKeepEvery{1};
-
-}  // namespace
-
-absl::StatusOr<bool> MysqlMetadata::BecomeOnly(int64_t wait_ms) {
-  MutexLock lock(&mutex_);
-  const auto connection = Session();
-  if (!connection.ok()) return connection.status();
-  if (stage_ == Stage::kRunning) {
-    const auto locked = LockStarts(*connection, wait_ms);
-    if (!locked.ok() || !*locked) return locked;
-  }
-  const auto only = mysql::BecomeOnly(*connection, token_, wait_ms);
-  if (!only.ok()) return only;
-  if (!*only) {
-    absl::Status status;
-    if (stage_ == Stage::kRunning) status = AdmitOthers(*connection, false);
-    if (!status.ok()) return status;
-    return false;
-  }
-  if (stage_ == Stage::kStarting) {
-    joined_ = false;
-    absl::Status status = LoadState(*connection);  // whoever was here may have moved on
-    if (!status.ok()) return status;
-  }
-  stage_ = Stage::kStarting;
-  return true;
+absl::StatusOr<bool> MysqlMetadata::LockStarts(int64_t wait_ms) {
+  return mysql::LockStarts(connection_.get(), wait_ms);
 }
 
-absl::Status MysqlMetadata::Admit() {
-  MutexLock lock(&mutex_);
-  const auto connection = Session();
-  if (!connection.ok()) return connection.status();
-  absl::Status status = AdmitOthers(*connection, !joined_);
-  if (status.ok()) stage_ = Stage::kRunning;
-  return status;
+absl::StatusOr<bool> MysqlMetadata::TakeAlone(int64_t wait_ms) {
+  return mysql::BecomeOnly(connection_.get(), token_, wait_ms);
 }
 
-void MysqlMetadata::Resign() {
-  MutexLock lock(&mutex_);
-  stage_ = Stage::kResigned;
+absl::Status MysqlMetadata::LetOthersIn(bool only) { return AdmitOthers(connection_.get(), only); }
+
+void MysqlMetadata::GiveBack() {
   if (connection_ != nullptr && !connection_->broken()) ReleaseAll(connection_.get());
   connection_.reset();
 }
@@ -94,14 +63,6 @@ absl::StatusOr<Result> MysqlMetadata::ReadApart(const std::string& sql) {
     }
     if (rows.ok() || !again || !reader_->broken()) return rows;
   }
-}
-
-void MysqlMetadata::KeepClaim() {
-  MutexLock lock(&mutex_);
-  const SteadyTime now = std::chrono::steady_clock::now();
-  if (stage_ != Stage::kRunning || now < claim_seen_ + kKeepEvery) return;
-  claim_seen_ = now;
-  Session().status().IgnoreError();  // said by the next write
 }
 
 // One statement, so one moment.

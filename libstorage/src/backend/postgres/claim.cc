@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "src/backend/claimed_metadata.h"
 #include "src/backend/holder.h"
 
 namespace storage::postgres {
@@ -47,7 +48,7 @@ absl::Status WriteHolder(Connection* connection, const std::string& token) {
   return connection->Finish("claiming the metadata store");
 }
 
-absl::Status HeldBy(Connection* connection, const char* what) {
+absl::Status HeldBy(Connection* connection, const std::string& what) {
   connection->QueueOnce("SELECT description FROM libstorage_meta.holder");
   std::vector<Result> results;
   absl::Status read = connection->Finish("reading the holder", kPatienceMs, &results);
@@ -69,7 +70,7 @@ absl::Status ClaimShared(Connection* connection, const std::string& token, bool*
     if (CodeOf(status) != Code::kBusy) break;
   }
   if (CodeOf(status) == Code::kBusy) {
-    return HeldBy(connection, " is being started by another server, which does not end; it is: ");
+    return HeldBy(connection, kBeingStarted);
   }
   if (!status.ok()) return status;
   Params lock;
@@ -81,20 +82,14 @@ absl::Status ClaimShared(Connection* connection, const std::string& token, bool*
   *only = results[0].Int(0, 0) != 0;
   if (!*only) status = TryLock(connection, kShared);
   if (CodeOf(status) == Code::kBusy) {
-    return HeldBy(connection,
-                  " is used by a process that shares it with nobody (its topology has databases "
-                  "which only one server may use, or it is a tool); stop it first. It is: ");
+    return HeldBy(connection, absl::StrCat(kUsedAlone, "; stop it first. It is: "));
   }
   return status.ok() ? WriteHolder(connection, token) : status;
 }
 
 absl::Status ReclaimShared(Connection* connection) {
   absl::Status status = TryLock(connection, kShared);
-  return CodeOf(status) == Code::kBusy
-             ? HeldBy(connection,
-                      " was claimed for itself by another process while this one had "
-                      "no connection: ")
-             : status;
+  return CodeOf(status) == Code::kBusy ? HeldBy(connection, kClaimedMeanwhile) : status;
 }
 
 absl::StatusOr<bool> LockStarts(Connection* connection, int64_t wait_ms) {

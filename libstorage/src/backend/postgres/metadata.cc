@@ -62,31 +62,20 @@ absl::Status PostgresMetadata::Open() {
 }
 
 // The session holds the claim: a new one has to take it again.
-absl::Status PostgresMetadata::Connect() {
+absl::Status PostgresMetadata::Hold() {
   if (connection_ != nullptr && connection_->StillThere()) return absl::OkStatus();
   connection_.reset();
   auto connection = dialer_.Dial();
   if (!connection.ok()) return connection.status();
   absl::Status claimed = ClaimAgain(connection->get());
-  if (CodeOf(claimed) == Code::kBusy) {
-    return MakeStatus(Code::kUnavailable, std::string(claimed.message()), site_.name,
-                      DriverCodeOf(claimed));
-  }
   if (claimed.ok()) connection_ = *std::move(connection);
-  return claimed;
+  return NotBusy(claimed);
 }
 
 absl::Status PostgresMetadata::ClaimAgain(Connection* connection) {
   if (!several_) return Claim(connection, token_);
-  if (stage_ == Stage::kRunning) return ReclaimShared(connection);
-  if (stage_ == Stage::kResigned) {
-    return MakeStatus(Code::kUnavailable, "the metadata store was closed", site_.name);
-  }
-  return MakeStatus(Code::kUnavailable,
-                    absl::StrCat("the connection to ", site_.where,
-                                 " was lost during the start, and with it the right to start: "
-                                 "start again"),
-                    site_.name);
+  absl::Status may = MayClaimAgain(absl::StrCat("the connection to ", site_.where), site_.name);
+  return may.ok() ? ReclaimShared(connection) : may;
 }
 
 absl::Status PostgresMetadata::LoadState() {
@@ -127,7 +116,7 @@ absl::Status PostgresMetadata::LoadState() {
 absl::Status PostgresMetadata::Write(const Statement& guard, const Params& own,
                                      absl::FunctionRef<void()> body) {
   for (bool again = true;; again = false) {
-    absl::Status connected = Connect();
+    absl::Status connected = Hold();
     if (!connected.ok()) return connected;
     Params params;
     params.Text(found_.m_id).Int(epoch_).Append(own);
@@ -156,7 +145,7 @@ absl::Status PostgresMetadata::TakenOver() const {
 
 absl::StatusOr<int64_t> PostgresMetadata::Read(const Statement& statement, const Params& params) {
   for (bool again = true;; again = false) {
-    absl::Status connected = Connect();
+    absl::Status connected = Hold();
     if (!connected.ok()) return connected;
     connection_->Queue(statement, params);
     std::vector<Result> results;

@@ -29,46 +29,18 @@ constexpr Statement kSwap = {
     "WITH hit AS (UPDATE libstorage_meta.state SET topo = $4 WHERE id = 1 AND m_id = $1 "
     "AND epoch = $2 AND topo = $3 RETURNING epoch) SELECT count(*) FROM hit"};
 
-constexpr absl::Duration kKeepEvery = absl::Seconds(1);
-
 }  // namespace
 
-absl::StatusOr<bool> PostgresMetadata::BecomeOnly(int64_t wait_ms) {
-  MutexLock lock(&mutex_);
-  absl::Status status = Connect();
-  if (!status.ok()) return status;
-  if (stage_ == Stage::kRunning) {
-    const auto locked = LockStarts(connection_.get(), wait_ms);
-    if (!locked.ok() || !*locked) return locked;
-  }
-  const auto only = postgres::BecomeOnly(connection_.get(), wait_ms);
-  if (!only.ok()) return only;
-  if (!*only) {
-    if (stage_ == Stage::kRunning) status = AdmitOthers(connection_.get(), false);
-    if (!status.ok()) return status;
-    return false;
-  }
-  if (stage_ == Stage::kStarting) {
-    joined_ = false;
-    status = LoadState();  // whoever was here may have moved on
-    if (!status.ok()) return status;
-  }
-  stage_ = Stage::kStarting;
-  return true;
+absl::StatusOr<bool> PostgresMetadata::LockStarts(int64_t wait_ms) {
+  return postgres::LockStarts(connection_.get(), wait_ms);
 }
 
-absl::Status PostgresMetadata::Admit() {
-  MutexLock lock(&mutex_);
-  absl::Status status = Connect();
-  if (status.ok()) status = AdmitOthers(connection_.get(), !joined_);
-  if (status.ok()) stage_ = Stage::kRunning;
-  return status;
+absl::StatusOr<bool> PostgresMetadata::TakeAlone(int64_t wait_ms) {
+  return postgres::BecomeOnly(connection_.get(), wait_ms);
 }
 
-void PostgresMetadata::Resign() {
-  MutexLock lock(&mutex_);
-  stage_ = Stage::kResigned;
-  connection_.reset();
+absl::Status PostgresMetadata::LetOthersIn(bool only) {
+  return AdmitOthers(connection_.get(), only);
 }
 
 absl::StatusOr<int64_t> PostgresMetadata::Take(absl::Span<const TakeWish> wishes) {
@@ -106,16 +78,6 @@ absl::StatusOr<Result> PostgresMetadata::ReadApart(const Statement& statement) {
     if (status.ok()) return std::move(results[0]);
     if (!again || !reader_->broken() || reader_->timed_out()) return status;
   }
-}
-
-void PostgresMetadata::KeepClaim() {
-  MutexLock lock(&mutex_);
-  const SteadyTime now = SteadyAfter(absl::ZeroDuration());
-  if (stage_ != Stage::kRunning || now < claim_seen_ + absl::ToChronoNanoseconds(kKeepEvery)) {
-    return;
-  }
-  claim_seen_ = now;
-  Connect().IgnoreError();  // said by the next write
 }
 
 absl::StatusOr<Numbers> PostgresMetadata::ReadNumbers() {
