@@ -244,4 +244,15 @@ void EtcdServer::Compact(int64_t revision) {
   Post("/v3/kv/compaction", absl::StrCat("{\"revision\":\"", revision, "\",\"physical\":true}"));
 }
 
+int64_t EtcdServer::Grant(int64_t ttl_s) {
+  const auto ids = Fields(Post("/v3/lease/grant", absl::StrCat("{\"TTL\":\"", ttl_s, "\"}")), "ID");
+  return ids.empty() ? 0 : std::atoll(ids[0].c_str());
+}
+
+void EtcdServer::RevokeLeases() {
+  for (const std::string& id : Fields(Post("/v3/lease/leases", "{}"), "ID")) {
+    Post("/v3/lease/revoke", absl::StrCat("{\"ID\":\"", id, "\"}"));
+  }
+}
+
 }  // namespace storage::servers

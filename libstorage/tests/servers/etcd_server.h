@@ -43,6 +43,8 @@ class EtcdServer {
   std::vector<std::string> Keys();            // all, our own too
   int64_t Revision();
   void Compact(int64_t revision);
+  int64_t Grant(int64_t ttl_s);  // a lease that nobody prolongs
+  void RevokeLeases();           // all; their keys go
   // POST to a member; the body of the answer, "" when there is none.
   std::string Post(const std::string& path, const std::string& json, int member = 0) const;
 

@@ -80,12 +80,13 @@ void TcpProxy::Accept() {
 
 bool TcpProxy::Pass(const std::string& seen, bool request, Fault* fault) {
   std::lock_guard<std::mutex> lock(mutex_);
-  const bool by_request = fault_ == Fault::kLoseRequest || fault_ == Fault::kLoseAnswer;
+  const bool by_request =
+      fault_ == Fault::kLoseRequest || fault_ == Fault::kLoseAnswer || fault_ == Fault::kHoldAnswer;
   if (fault_ == Fault::kNone || request != by_request) return true;
   if (seen.find(words_) == std::string::npos) return true;
   *fault = std::exchange(fault_, Fault::kNone);
   fired_ = true;
-  return *fault == Fault::kLoseAnswer;
+  return *fault == Fault::kLoseAnswer || *fault == Fault::kHoldAnswer;
 }
 
 void TcpProxy::Serve(int client) {
@@ -94,6 +95,7 @@ void TcpProxy::Serve(int client) {
   setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &no_delay, sizeof(no_delay));
   setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &no_delay, sizeof(no_delay));
   Fault fault = Fault::kNone;
+  const auto silent = [&] { return fault == Fault::kHoldReply || fault == Fault::kHoldAnswer; };
   for (bool open = server >= 0; open && !stopping_ && !off_;) {
     struct pollfd fds[] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
     if (poll(fds, 2, kTickMs) <= 0) continue;
@@ -102,13 +104,13 @@ void TcpProxy::Serve(int client) {
       char buffer[65536];
       const ssize_t n = recv(fds[side].fd, buffer, sizeof(buffer), 0);
       if (n <= 0) {
-        open = fault == Fault::kHoldReply && side == 1;
+        open = silent() && side == 1;
         continue;
       }
       const std::string bytes(buffer, static_cast<size_t>(n));
       if (fault == Fault::kNone && Pass(bytes, side == 0, &fault)) {
         open = SendAll(fds[1 - side].fd, bytes);
-      } else if (fault != Fault::kHoldReply) {
+      } else if (!silent()) {
         open = false;
       }
     }

@@ -21,6 +21,7 @@ class TcpProxy {
     kHoldReply,    // the same, but nobody is told: the connection just falls silent
     kLoseAnswer,   // the request with the words arrives, whatever is answered is lost; both
                    // ends are closed. For replies that say nothing of what they answer
+    kHoldAnswer,   // the same, but nobody is told
   };
 
   explicit TcpProxy(int server_port);

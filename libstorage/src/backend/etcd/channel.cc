@@ -103,10 +103,14 @@ Member Connect(const std::string& address,
           pb::KV::NewStub(channel),
           pb::Maintenance::NewStub(channel),
           pb::Auth::NewStub(channel),
-          pb::Watch::NewStub(channel)};
+          pb::Watch::NewStub(channel),
+          pb::Lease::NewStub(channel),
+          credentials};
 }
 
 }  // namespace
+
+Member Reconnected(const Member& member) { return Connect(member.address, member.credentials); }
 
 absl::StatusOr<std::vector<Member>> MakeMembers(const EtcdOptions& options) {
   SilenceGrpc();

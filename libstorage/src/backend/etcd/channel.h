@@ -2,6 +2,8 @@
 #ifndef LIBSTORAGE_SRC_BACKEND_ETCD_CHANNEL_H_
 #define LIBSTORAGE_SRC_BACKEND_ETCD_CHANNEL_H_
 
+#include <grpcpp/security/credentials.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,10 +22,14 @@ struct Member {
   std::unique_ptr<pb::Maintenance::Stub> maintenance;
   std::unique_ptr<pb::Auth::Stub> auth;
   std::unique_ptr<pb::Watch::Stub> watch;
+  std::unique_ptr<pb::Lease::Stub> lease;
+  std::shared_ptr<grpc::ChannelCredentials> credentials;
 };
 
 // INVALID for endpoints and files that cannot be used. Connects later.
 absl::StatusOr<std::vector<Member>> MakeMembers(const EtcdOptions& options);
+// The same member over a connection of its own.
+Member Reconnected(const Member& member);
 
 }  // namespace storage::etcd
 

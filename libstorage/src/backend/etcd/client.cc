@@ -20,6 +20,9 @@ constexpr auto kMemberTime = std::chrono::milliseconds(1000);
 // How long a call waits for a connection that is not there. It has to wait:
 // gRPC looks after a connection that is being made only while somebody waits.
 constexpr auto kConnectTime = std::chrono::milliseconds(300);
+// A connection that let a call wait for so long may be dead: gRPC itself notices that
+// after 12 s. A slow server loses nothing but the handshake.
+constexpr auto kSilent = std::chrono::milliseconds(500);
 // Between two rounds over all members.
 constexpr auto kPause = std::chrono::milliseconds(50);
 constexpr int kRounds = 2;
@@ -41,7 +44,11 @@ bool SpeaksOfTls(const std::string& message) {
 }  // namespace
 
 Client::Client(EtcdOptions options, std::vector<Member> members)
-    : options_(std::move(options)), members_(std::move(members)) {}
+    : options_(std::move(options)), size_(members.size()) {
+  for (Member& member : members) {
+    members_.push_back(std::make_shared<const Member>(std::move(member)));
+  }
+}
 
 Client::~Client() = default;
 
@@ -90,8 +97,20 @@ void Client::Forget(const std::string& token) {
   if (token_ == token) token_.clear();
 }
 
+std::shared_ptr<const Member> Client::At(size_t member) {
+  MutexLock lock(&mutex_);
+  return members_[member];
+}
+
+void Client::Replace(size_t member, const std::shared_ptr<const Member>& silent) {
+  MutexLock lock(&mutex_);
+  if (members_[member] != silent) return;
+  members_[member] = std::make_shared<const Member>(Reconnected(*silent));
+}
+
 Failure Client::Try(size_t member, bool write, SteadyTime until, const Call& call) {
-  const Member& to = members_[member];
+  const std::shared_ptr<const Member> used = At(member);
+  const Member& to = *used;
   if (to.channel->GetState(true) != GRPC_CHANNEL_READY) {
     to.channel->WaitForConnected(Deadline(std::min(until, steady_clock::now() + kConnectTime)));
   }
@@ -103,8 +122,13 @@ Failure Client::Try(size_t member, bool write, SteadyTime until, const Call& cal
   grpc::ClientContext context;
   context.set_deadline(Deadline(until));
   if (!token->empty()) context.AddMetadata("token", *token);
+  const SteadyTime begin = steady_clock::now();
   const grpc::Status status = call(to, &context);
   if (status.ok()) return {absl::OkStatus(), Fate::kRefused};
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED &&
+      steady_clock::now() - begin >= kSilent) {
+    Replace(member, used);
+  }
   Failure failure = Failed(status, to);
   if (failure.fate == Fate::kStaleToken) {
     if (token->empty()) failure.fate = Fate::kRefused;
@@ -116,7 +140,7 @@ Failure Client::Try(size_t member, bool write, SteadyTime until, const Call& cal
 
 absl::Status Client::Run(const char* what, bool write, SteadyTime until, const Call& call) {
   const SteadyTime begin = steady_clock::now();
-  const size_t members = members_.size();
+  const size_t members = size_;
   Failure failure;
   for (size_t attempt = 0; attempt < members * kRounds; ++attempt) {
     if (attempt > 0 && attempt % members == 0) std::this_thread::sleep_for(kPause);
@@ -191,7 +215,8 @@ void WatchCall::Cancel() {
 
 absl::Status Client::Watch(const pb::WatchRequest& request, WatchCall* call,
                            const std::function<void(const pb::WatchResponse&)>& sink) {
-  const Member& to = members_[watching_++ % members_.size()];
+  const std::shared_ptr<const Member> used = At(watching_++ % size_);
+  const Member& to = *used;
   absl::StatusOr<std::string> token = Token(to, SteadyAfter(kCallTime));
   if (!token.ok()) return token.status();
   grpc::ClientContext context;

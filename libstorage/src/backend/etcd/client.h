@@ -65,21 +65,33 @@ class Client {
   absl::Status Watch(const pb::WatchRequest& request, WatchCall* call,
                      const std::function<void(const pb::WatchResponse&)>& sink);
 
+  // leases.cc. Sent again like reads: one too many ends by itself.
+  absl::StatusOr<int64_t> GrantLease(int64_t ttl_s);
+  // Seconds that it lasts from now on; 0 = it ended.
+  absl::StatusOr<int64_t> KeepLease(int64_t lease, SteadyTime until);
+  // Seconds that are left; -1 = it ended.
+  absl::StatusOr<int64_t> LeaseTime(int64_t lease);
+  // OK also when it ended before.
+  absl::Status RevokeLease(int64_t lease, SteadyTime until);
+
  private:
   using Call = std::function<grpc::Status(const Member&, grpc::ClientContext*)>;
 
   Client(EtcdOptions options, std::vector<Member> members);
   absl::Status Run(const char* what, bool write, SteadyTime until, const Call& call);
   Failure Try(size_t member, bool write, SteadyTime until, const Call& call);
+  std::shared_ptr<const Member> At(size_t member);
+  void Replace(size_t member, const std::shared_ptr<const Member>& silent);
   absl::StatusOr<std::string> Token(const Member& member, SteadyTime until);
   void Forget(const std::string& token);
   Failure Failed(const grpc::Status& status, const Member& member) const;
 
   const EtcdOptions options_;
-  const std::vector<Member> members_;
+  const size_t size_;  // of members_
   std::atomic<size_t> preferred_{0};
   std::atomic<size_t> watching_{0};
   Mutex mutex_;
+  std::vector<std::shared_ptr<const Member>> members_ ABSL_GUARDED_BY(mutex_);
   std::string token_ ABSL_GUARDED_BY(mutex_);
 };
 

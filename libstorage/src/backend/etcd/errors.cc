@@ -45,6 +45,8 @@ constexpr Entry kEntries[] = {
     {grpc::StatusCode::PERMISSION_DENIED, "", Code::kInvalid, Fate::kRefused,
      "; grant the user readwrite on all keys (also those that begin with a zero byte)"},
     {grpc::StatusCode::UNAUTHENTICATED, "", Code::kInvalid, Fate::kRefused, kUserRemedy},
+    {-1, "requested lease not found", Code::kUnavailable, Fate::kRefused,
+     ": the claim of this server on its metadata store ran out"},
     {-1, "no leader", Code::kUnavailable, Fate::kElsewhere, ": it lost the majority"},
     {-1, "too many requests", Code::kUnavailable, Fate::kElsewhere, ""},
     {-1, "learner", Code::kUnavailable, Fate::kElsewhere, ""},
