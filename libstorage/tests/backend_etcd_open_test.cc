@@ -1,9 +1,7 @@
 // Opening: endpoints, TLS, users, what is refused and what messages say.
 #include <grpcpp/grpcpp.h>
-#include <unistd.h>
 
 #include <fstream>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "src/backend/etcd/rpc.grpc.pb.h"
@@ -186,51 +184,6 @@ TEST_F(EtcdOpen, SlowCallsAreLogged) {
   server_->process()->Resume();
   ASSERT_FALSE(logger_.messages().empty());
   EXPECT_THAT(logger_.messages().back(), HasSubstr("backend shirts: slow call: Range took "));
-}
-
-// The metadata store: whoever started last is the one that may write.
-TEST_F(EtcdOpen, ASecondStartTakesTheMetadataStoreOver) {
-  StartServer();
-  auto one = *OpenEtcdMetadata(Options());
-  EXPECT_EQ(*one->Start(), 1);
-  ASSERT_OK(one->Reserve(100, {}));
-  auto two = *OpenEtcdMetadata(Options());
-  EXPECT_EQ(two->found().reserved, 100);
-  EXPECT_EQ(*two->Start(), 2);
-  const absl::Status status = one->Reserve(200, {});
-  EXPECT_CODE(status, kUnavailable);
-  EXPECT_THAT(std::string(status.message()),
-              HasSubstr(absl::StrCat("another server started with this metadata store (pid ",
-                                     getpid(), " on ")));
-  EXPECT_THAT(logger_.messages().at(0), HasSubstr("it was not closed by pid "));
-  EXPECT_CODE(one->MarkTime(1, 1), kUnavailable);
-  EXPECT_CODE(one->Finish(200, {}), kUnavailable);
-  EXPECT_OK(two->Reserve(300, {}));
-  EXPECT_EQ((*OpenEtcdMetadata(Options()))->found().reserved, 300);
-}
-
-// A write whose reply was lost is found to be ours.
-TEST_F(EtcdOpen, TheMetadataStoreSurvivesALostReply) {
-  StartServer();
-  servers::CutProxy proxy(server_->port());
-  auto store = *OpenEtcdMetadata(Options(absl::StrCat("http://127.0.0.1:", proxy.port())));
-  ASSERT_EQ(*store->Start(), 1);
-  proxy.Arm(servers::CutProxy::Lose::kReply, "the topology");
-  std::thread cutter([&] {
-    EXPECT_TRUE(WaitFor([&] { return proxy.fired(); }, absl::Seconds(60)));
-    EXPECT_TRUE(WaitFor(
-        [&] {
-          return server_->Value(std::string("\0libstorage-meta/state", 22)).find("the topology") !=
-                 std::string::npos;
-        },
-        absl::Seconds(60)));
-    proxy.Cut();
-  });
-  EXPECT_OK(store->SetTopology(7, "the topology"));
-  cutter.join();
-  EXPECT_TRUE(proxy.fired());
-  EXPECT_OK(store->Reserve(50, {}));
-  EXPECT_EQ((*OpenEtcdMetadata(Options()))->found().topo_version, 7);
 }
 
 }  // namespace

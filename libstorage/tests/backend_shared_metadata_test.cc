@@ -6,10 +6,12 @@
 
 #include "absl/strings/ascii.h"
 #include "gmock/gmock.h"
+#include "src/backend/etcd/etcd.h"
 #include "src/backend/mysql/mysql_backend.h"
 #include "src/backend/postgres/postgres.h"
 #include "src/base/mutex.h"
 #include "tests/contract/contract_test.h"
+#include "tests/servers/etcd_server.h"
 #include "tests/servers/mariadb_server.h"
 #include "tests/servers/postgres_server.h"
 #include "tests/servers/tcp_proxy.h"
@@ -17,6 +19,7 @@
 namespace storage::contract {
 namespace {
 
+using servers::EtcdServer;
 using servers::MariadbServer;
 using servers::PostgresServer;
 using servers::TcpProxy;
@@ -28,6 +31,9 @@ class Place {
   virtual ~Place() = default;
   virtual absl::StatusOr<std::unique_ptr<MetadataStore>> Open(bool several, int port) = 0;
   virtual void EndSessions() = 0;
+  virtual int port() const = 0;
+  // The next take is done, and its reply never comes.
+  virtual void HoldTake(TcpProxy* proxy) = 0;
 };
 
 class PostgresPlace : public Place {
@@ -53,6 +59,10 @@ class PostgresPlace : public Place {
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '" +
             database_ + "'");
   }
+  int port() const override { return PostgresServer::Shared().port(); }
+  void HoldTake(TcpProxy* proxy) override {  // the name of the column in its answer
+    proxy->Arm(TcpProxy::Fault::kHoldReply, "coalesce");
+  }
 
  private:
   std::string database_;
@@ -66,9 +76,31 @@ class MariadbPlace : public Place {
     return OpenMysqlMetadata(options, several);
   }
   void EndSessions() override { MariadbServer::Shared().Sql("KILL USER " + database_); }
+  int port() const override { return MariadbServer::Shared().port(); }
+  void HoldTake(TcpProxy* proxy) override { proxy->Arm(TcpProxy::Fault::kHoldReply, "reserved"); }
 
  private:
   const std::string database_ = MariadbServer::Shared().NewDatabase();
+};
+
+// Sessions are leases.
+class EtcdPlace : public Place {
+ public:
+  absl::StatusOr<std::unique_ptr<MetadataStore>> Open(bool several, int port) override {
+    EtcdOptions options;
+    options.name = "metadata";
+    options.endpoints = absl::StrCat("http://127.0.0.1:", port > 0 ? port : server_.port());
+    return OpenEtcdMetadata(options, several);
+  }
+  void EndSessions() override { server_.RevokeLeases(); }
+  int port() const override { return server_.port(); }
+  void HoldTake(TcpProxy* proxy) override {
+    proxy->Arm(TcpProxy::Fault::kHoldAnswer, "libstorage-meta/state");
+  }
+
+ private:
+  const TempDir dir_;
+  EtcdServer& server_ = EtcdServer::ForPlace(dir_.path());
 };
 
 class SharedMetadataTest : public testing::TestWithParam<std::string> {
@@ -76,8 +108,10 @@ class SharedMetadataTest : public testing::TestWithParam<std::string> {
   void SetUp() override {
     if (GetParam() == "postgres") {
       place_ = std::make_unique<PostgresPlace>();
-    } else {
+    } else if (GetParam() == "mariadb") {
       place_ = std::make_unique<MariadbPlace>();
+    } else {
+      place_ = std::make_unique<EtcdPlace>();
     }
   }
   std::unique_ptr<MetadataStore> Open(int port = 0) {
@@ -161,7 +195,7 @@ TEST_P(SharedMetadataTest, OnlyTheLastIsAlone) {
   const absl::Status alone = place_->Open(false, 0).status();
   EXPECT_CODE(alone, kBusy);
   two->shared()->Resign();
-  EXPECT_TRUE(*one->shared()->BecomeOnly(1));
+  EXPECT_TRUE(*one->shared()->BecomeOnly(1000)) << "the server notices the end in a moment";
   one->shared()->Resign();
   EXPECT_OK(place_->Open(false, 0).status());
 }
@@ -195,23 +229,27 @@ TEST_P(SharedMetadataTest, AServerWithoutItsSessionIsFencedByANewStart) {
   EXPECT_EQ(two->shared()->ReadNumbers()->epoch, 2);
 }
 
-// Lost sessions are replaced, also one that the server has not noticed the end of.
+// Lost sessions are replaced, also one that the server has not noticed the end of. What
+// became of the take is known where a write has a name.
 TEST_P(SharedMetadataTest, ALostSessionIsReplaced) {
-  const int port =
-      GetParam() == "postgres" ? PostgresServer::Shared().port() : MariadbServer::Shared().port();
-  TcpProxy proxy(port);
+  TcpProxy proxy(place_->port());
   auto one = OpenFirst(proxy.port());
   auto two = OpenNext();
   ASSERT_TRUE(one != nullptr && two != nullptr);
   const std::vector<TakeWish> wish = {{"a", 1, 0}};
   ASSERT_OK(one->shared()->Take(wish).status());
-  // The name of the column in the answer to a take, of each kind.
-  proxy.Arm(TcpProxy::Fault::kHoldReply, GetParam() == "postgres" ? "coalesce" : "reserved");
-  EXPECT_CODE(one->shared()->Take(wish).status(), kUnavailable);
+  place_->HoldTake(&proxy);
+  const auto second = one->shared()->Take(wish);
   EXPECT_TRUE(proxy.fired());
+  if (GetParam() == "etcd") {
+    ASSERT_TRUE(second.ok()) << second.status();
+    EXPECT_EQ(*second, 2);
+  } else {
+    EXPECT_CODE(second.status(), kUnavailable);
+  }
   const auto third = one->shared()->Take(wish);
   ASSERT_TRUE(third.ok()) << third.status();
-  EXPECT_EQ(*third, 3) << "the second was handed out to nobody";
+  EXPECT_EQ(*third, 3) << "no other one has the second";
   EXPECT_FALSE(*two->shared()->BecomeOnly(1)) << "the other one is seen again";
 }
 
@@ -230,7 +268,7 @@ TEST_P(SharedMetadataTest, AStartEndsWithItsSession) {
   EXPECT_EQ(two->shared()->ReadNumbers()->epoch, 1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, SharedMetadataTest, testing::Values("postgres", "mariadb"),
+INSTANTIATE_TEST_SUITE_P(Kinds, SharedMetadataTest, testing::Values("postgres", "mariadb", "etcd"),
                          [](const auto& kind) { return kind.param; });
 
 }  // namespace

@@ -3,14 +3,17 @@
 #include <map>
 #include <tuple>
 
+#include "src/backend/etcd/meta_state.h"
 #include "src/engine/backends.h"
 #include "src/engine/migrate.h"
+#include "tests/contract/etcd_old_state.h"
 #include "tests/contract/harness.h"
 #include "tests/engine/restart.h"
 #include "tests/servers/etcd_server.h"
 #include "tests/servers/mariadb_server.h"
 #include "tests/servers/postgres_server.h"
 #include "tests/servers/process.h"
+#include "tests/servers/tcp_proxy.h"
 
 namespace storage {
 namespace {
@@ -212,24 +215,41 @@ INSTANTIATE_TEST_SUITE_P(All, MigrateMetadata,
                          testing::Values("sqlite", "postgres", "mysql", "etcd"),
                          [](const auto& p) { return std::string(p.param); });
 
-// etcd has no lock: whoever may still run is asked for.
-TEST_F(MigrateServers, BehindAnUncleanEndAMetadataStoreInEtcdAsks) {
+// A server of a version that held no claim in etcd: whether it runs is asked for.
+TEST_F(MigrateServers, BehindAnUncleanEndWithoutAClaimItIsAskedFor) {
   default_ = NewEndpoint("etcd");
+  EtcdServer& cluster = EtcdServer::ForPlace(places_.back()->path());
   const std::string rules = Rule(NewEndpoint("sqlite"));
   Fill("");
-  auto engine = Engine::Open(Options(""));
+  servers::TcpProxy proxy(cluster.port());
+  EngineOptions through = Options("");
+  through.metadata_endpoint = absl::StrCat("http://127.0.0.1:", proxy.port());
+  auto engine = Engine::Open(through);
   ASSERT_TRUE(engine.ok()) << engine.status();
   const ResourceId pods = Register(**engine, "pods");
   const auto nothing = [](const Row&) { return true; };
   ReadHeader header;
   EXPECT_TRUE((*engine)->Get(pods, "/registry/pods/none", {}, nothing, &header).ok());
-  const absl::Status status = Migrate(Moving("", rules));
-  EXPECT_EQ(CodeOf(status), Code::kInvalid) << status;
-  EXPECT_THAT(Message(status), HasSubstr("add --server-stopped"));
+  EXPECT_EQ(CodeOf(Migrate(Moving("", rules))), Code::kBusy);
+  proxy.SetOff(true);
+  cluster.RevokeLeases();
+  etcd::Stored stored;
+  ASSERT_TRUE(etcd::DecodeState(cluster.Value(etcd::StateKey()), "", &stored).ok());
+  cluster.Put(etcd::StateKey(),
+              StateOfVersion1(stored, cluster.Value(etcd::TopologyKey()).substr(1)));
+  cluster.Delete(etcd::TopologyKey());
+  for (int times = 0; times < 2; ++times) {
+    const absl::Status status = Migrate(Moving("", rules));
+    EXPECT_EQ(CodeOf(status), Code::kInvalid) << status;
+    EXPECT_THAT(Message(status), HasSubstr("add --server-stopped"));
+  }
   // It said so, and was wrong: the server writes nothing more.
   MigrateOptions options = Moving("", rules);
   options.server_stopped = true;
-  ASSERT_TRUE(Migrate(options).ok());
+  const absl::Status moved = Migrate(options);
+  ASSERT_TRUE(moved.ok()) << moved;
+  proxy.SetOff(false);
+  EXPECT_TRUE(servers::WaitFor([&] { return !(*engine)->CheckEngine().ok(); }, absl::Seconds(20)));
   EXPECT_EQ(Put(**engine, pods, "/registry/pods/a1", "late").code, Code::kUnavailable);
   // And does not call deleted what moved.
   EXPECT_EQ(CodeOf((*engine)->Get(pods, "/registry/pods/a1", {}, nothing, &header)),

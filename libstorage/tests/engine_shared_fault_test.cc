@@ -61,8 +61,7 @@ TEST_P(EngineSharedFault, TheJanitorVoidsWhatADeadServerTook) {
   EXPECT_EQ(Put(*one.engine, one.pods, "/registry/pods/a1", "v").code, Code::kUnavailable);
   one.hooks->Clear();
   one.engine.reset();
-  const auto head = [&] { return Sql("a", "SELECT head FROM $lane"); };
-  EXPECT_TRUE(servers::WaitFor([&] { return head() == "2"; }, absl::Seconds(10))) << head();
+  EXPECT_TRUE(servers::WaitFor([&] { return Head("a") == 2; }, absl::Seconds(10))) << Head("a");
 }
 
 // Counterexample 9 with two servers: it landed, the reply and the fence were lost, and
@@ -209,12 +208,12 @@ TEST_P(EngineSharedFault, ALaneThatWentBackIsNotVoided) {
   EXPECT_EQ(Put(*one.engine, one.nodes, "/registry/nodes/n", "v").revision, 2);
   EXPECT_EQ(Put(*one.engine, one.nodes, "/registry/nodes/n", "w").revision, 3);
   EXPECT_EQ(*two.engine->CurrentRevision(two.nodes), 3);
-  Sql("d", "UPDATE $lane SET head = 2");
+  SetHead("d", 2);
   for (Server* server : {&one, &two}) {
     const WriteResult result = Put(*server->engine, server->nodes, "/registry/nodes/m", "v");
     EXPECT_EQ(result.code, Code::kCorrupt) << result.error;
   }
-  EXPECT_EQ(Sql("d", "SELECT head FROM $lane"), "2");
+  EXPECT_EQ(Head("d"), 2);
 }
 
 // A number of another database, as a minimum: the answer says it, and no server says

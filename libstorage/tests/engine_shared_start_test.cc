@@ -4,6 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "nlohmann/json.hpp"
+#include "tests/contract/etcd_old_state.h"
 #include "tests/engine/shared.h"
 #include "tests/servers/process.h"
 
@@ -18,16 +19,32 @@ class EngineSharedStart : public SharedTest {
   static int64_t Epoch(const Server& server) {
     return nlohmann::json::parse(server.engine->LayoutJson()).at("epoch");
   }
-  // 1 = the last server closed it in order.
-  std::string Clean() { return Sql("d", "SELECT CASE WHEN clean THEN 1 ELSE 0 END FROM $state"); }
   std::string Version() {
+    if (OnEtcd()) return std::to_string(Etcd("d").Value(etcd::StateKey()).at(0));
     return Sql("d", OnPostgres() ? "SELECT value FROM libstorage_meta.meta WHERE name = 'version'"
                                  : "SELECT version FROM $state");
   }
   void SetVersion(const std::string& version) {
+    if (OnEtcd()) {
+      std::string state = Etcd("d").Value(etcd::StateKey());
+      state.at(0) = static_cast<char>(version.at(0) - '0');
+      Etcd("d").Put(etcd::StateKey(), state);
+      return;
+    }
     Sql("d", OnPostgres() ? "UPDATE libstorage_meta.meta SET value = '" + version +
                                 "' WHERE name = 'version'"
                           : "UPDATE $state SET version = " + version);
+  }
+  // As a server of version 1 would have left it.
+  void MakeVersion1() {
+    if (OnEtcd()) {
+      Etcd("d").Put(etcd::StateKey(), StateOfVersion1(Stored(), Topology()));
+      Etcd("d").Delete(etcd::TopologyKey());
+      return;
+    }
+    Sql("d", "ALTER TABLE $backends DROP COLUMN alloc");
+    if (!OnPostgres()) Sql("d", "DROP TABLE stg_m_servers");
+    SetVersion("1");
   }
 };
 
@@ -40,15 +57,15 @@ TEST_P(EngineSharedStart, TheFirstStartsAndTheOthersJoin) {
   EXPECT_EQ(Put(*two.engine, two.nodes, "/registry/nodes/n", "v").revision, 2);
   // The one that began is gone; the other and a third go on in its epoch.
   EXPECT_TRUE(one.engine->Close().ok());
-  EXPECT_EQ(Clean(), "0");
+  EXPECT_FALSE(Clean());
   Server three = Open();
   ASSERT_NE(three.engine, nullptr);
   EXPECT_EQ(Epoch(three), 1);
   EXPECT_EQ(Put(*three.engine, three.nodes, "/registry/nodes/n", "v").revision, 3);
   EXPECT_TRUE(two.engine->Close().ok());
   EXPECT_TRUE(three.engine->Close().ok());
-  EXPECT_EQ(Clean(), "1");
-  EXPECT_EQ(Sql("d", "SELECT reserved FROM $state"), "3");
+  EXPECT_TRUE(Clean());
+  EXPECT_EQ(Reserved(), 3);
   Server four = Open();
   ASSERT_NE(four.engine, nullptr);
   EXPECT_EQ(Epoch(four), 2);
@@ -102,8 +119,8 @@ TEST_P(EngineSharedStart, WhoSharesWithNobodyIsRefusedAndRefuses) {
     EXPECT_EQ(CodeOf(status), Code::kBusy) << status;
     EXPECT_THAT(std::string(status.message()),
                 AllOf(HasSubstr("pid "),
-                      HasSubstr("only when its metadata store is on PostgreSQL or MySQL and "
-                                "none of its databases is a file"),
+                      HasSubstr("only when its metadata store is on PostgreSQL, MySQL or "
+                                "etcd and none of its databases is a file"),
                       HasSubstr("rule \"a\" is sqlite")));
   }
   auto engine = Engine::Open(alone);
@@ -136,7 +153,7 @@ TEST_P(EngineSharedStart, LanesOfAnotherEpochAreNotJoined) {
   {
     Server one = Open();
     ASSERT_NE(one.engine, nullptr);
-    Sql("d", "UPDATE $state SET epoch = epoch + 1");
+    BeginAnEpoch();
     const absl::Status status = Engine::Open(options).status();
     EXPECT_EQ(CodeOf(status), Code::kBusy) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr("was killed during its start"));
@@ -154,7 +171,7 @@ TEST_P(EngineSharedStart, AServerOfAnOldEpochIsFenced) {
   Server one = Open();
   ASSERT_NE(one.engine, nullptr);
   EXPECT_TRUE(one.engine->CheckEngine().ok());
-  Sql("d", "UPDATE $state SET epoch = epoch + 1");
+  BeginAnEpoch();
   EXPECT_TRUE(servers::WaitFor([&] { return !one.engine->CheckEngine().ok(); }, absl::Seconds(10)));
   EXPECT_THAT(std::string(one.engine->CheckEngine().message()), HasSubstr("new epoch"));
   const WriteResult result = Put(*one.engine, one.nodes, "/registry/nodes/n", "v");
@@ -170,14 +187,12 @@ TEST_P(EngineSharedStart, MetadataOfVersion1IsUpgraded) {
     EXPECT_EQ(Put(*one.engine, one.nodes, "/registry/nodes/n", "v").revision, 2);
     ASSERT_TRUE(one.engine->Close().ok());
   }
-  Sql("d", "ALTER TABLE $backends DROP COLUMN alloc");
-  if (!OnPostgres()) Sql("d", "DROP TABLE stg_m_servers");
-  SetVersion("1");
+  MakeVersion1();
   Server two = Open();
   ASSERT_NE(two.engine, nullptr);
   EXPECT_EQ(Put(*two.engine, two.nodes, "/registry/nodes/n", "v").revision, 3);
   EXPECT_EQ(Version(), "2");
-  EXPECT_EQ(Sql("d", "SELECT alloc FROM $backends WHERE name = 'default'"), "3");
+  EXPECT_EQ(Alloc("default"), 3);
   SetVersion("3");
   const absl::Status status = Engine::Open(options).status();
   EXPECT_EQ(CodeOf(status), Code::kInvalid) << status;
@@ -200,7 +215,7 @@ TEST_P(EngineSharedStart, EveryKindOfEveryServerIsRemembered) {
   std::thread other([&] { register_all(two, "two"); });
   register_all(one, "one");
   other.join();
-  const nlohmann::json topo = nlohmann::json::parse(Sql("d", "SELECT topo FROM $state"));
+  const nlohmann::json topo = nlohmann::json::parse(Topology());
   EXPECT_EQ(topo.at("resources").size(), 2u * kKinds + 2);  // with pods and nodes
 }
 
@@ -215,14 +230,14 @@ TEST_P(EngineSharedStart, ANameThatIsGoneDoesNotSpoilTheEnd) {
     EXPECT_EQ(Delete(*one.engine, one.pods, "/registry/pods/a1").code, Code::kOk);
     ASSERT_TRUE(one.engine->Close().ok());
   }
-  Sql("d", "UPDATE $backends SET alloc = 1000000 WHERE name = 'a'");
+  SetAlloc("a", 1000000);
   EngineOptions without = options;
   without.topology_text = "backends: []\n";
   Server two = Open(without);
   ASSERT_NE(two.engine, nullptr);
   EXPECT_EQ(Put(*two.engine, two.nodes, "/registry/nodes/n", "v").code, Code::kOk);
   EXPECT_TRUE(two.engine->Close().ok());
-  EXPECT_EQ(Clean(), "1");
+  EXPECT_TRUE(Clean());
 }
 
 STG_ON_EACH_METADATA_KIND(EngineSharedStart);

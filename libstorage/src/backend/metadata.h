@@ -32,6 +32,8 @@ struct MetaState {
   int64_t topo_version = 0;
   std::string topo;  // remembered routes, JSON of src/topology; "" = none
   std::map<std::string, BackendMark> backends;  // by backend name
+  // Its last server held no claim, so that it may still run: etcd, before it had claims.
+  bool unclaimed = false;
 };
 
 // One lane's part of a take.
@@ -52,8 +54,8 @@ struct Numbers {
   std::map<std::string, Lane> lanes;
 };
 
-// What a metadata store that several servers use at once (PostgreSQL, MySQL) can do besides. Every
-// server holds a claim that is shared; who comes first, when no other one runs, starts
+// What a metadata store that several servers use at once (PostgreSQL, MySQL, etcd) can do besides.
+// Every server holds a claim that is shared; who comes first, when no other one runs, starts
 // (MetadataStore::Start) while the others wait; the rest join what is running.
 //
 // Threads and errors: as MetadataStore. Take and SwapTopology are durable transactions.

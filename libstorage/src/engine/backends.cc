@@ -110,10 +110,6 @@ bool CanBeShared(EndpointKind kind) {
          kind == EndpointKind::kEtcd;
 }
 
-bool CanShareMetadata(EndpointKind kind) {
-  return kind == EndpointKind::kPostgres || kind == EndpointKind::kMysql;
-}
-
 const char* EndpointKindName(EndpointKind kind) {
   switch (kind) {
     case EndpointKind::kEtcd:
@@ -169,7 +165,7 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endp
       return mysql.ok() ? OpenMysqlMetadata(*mysql, several) : mysql.status();
     }
     case EndpointKind::kEtcd:
-      return OpenEtcdMetadata(ToEtcd(name, endpoint, tls, options));
+      return OpenEtcdMetadata(ToEtcd(name, endpoint, tls, options), several);
     case EndpointKind::kMemory:
       break;
   }
@@ -187,11 +183,7 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenForInspection(const std::string& na
 }
 
 Endpoint DefaultMetadataEndpoint(const Endpoint& default_database) {
-  const EndpointKind kind = default_database.kind;
-  if (kind == EndpointKind::kPostgres || kind == EndpointKind::kMysql ||
-      kind == EndpointKind::kEtcd) {
-    return default_database;
-  }
+  if (CanBeShared(default_database.kind)) return default_database;  // it is on a server
   Endpoint out;
   out.kind = default_database.kind;
   out.path = absl::StrCat(default_database.path, ".meta");

@@ -22,9 +22,8 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const std::string& name,
                                                      bool several, const EngineOptions& options);
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endpoint, bool several,
                                                             const EngineOptions& options);
-// Several servers at once may have a database of this kind; a metadata store.
+// Several servers at once may have a database of this kind, and a metadata store there.
 bool CanBeShared(EndpointKind kind);
-bool CanShareMetadata(EndpointKind kind);
 // Read-only, without a lock: to count what an SQLite file holds.
 absl::StatusOr<std::unique_ptr<Backend>> OpenForInspection(const std::string& name,
                                                            const std::string& path);

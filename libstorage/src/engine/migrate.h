@@ -29,8 +29,8 @@ struct MigrateOptions {
   std::string old_topology_path;
   std::string old_topology_text;  // used instead of the path when not empty (tests)
   std::string old_default_endpoint;
-  // The operator says that no API server runs. Asked for only where the metadata
-  // store has no lock (etcd) and the last server did not end in order.
+  // The operator says that no API server runs. Asked for only where the last one did not
+  // end in order, and had no claim on the metadata store (MetaState::unclaimed).
   bool server_stopped = false;
 
   // what: "copying", "verifying", "discarding"; numbers of objects. Called often.

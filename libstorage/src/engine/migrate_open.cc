@@ -113,14 +113,12 @@ absl::Status Migration::CheckTarget() {
   old_places_ = discards ? record().others : routes_.places;
   const std::vector<RememberedPlace>& target = discards ? routes_.places : record().others;
   if (record().phase == Phase::kNone) {
-    // etcd has no lock that a server would hold.
-    if (metadata_endpoint_.kind != EndpointKind::kEtcd || metadata_->found().clean ||
-        options_.server_stopped) {
-      return absl::OkStatus();
-    }
+    const MetaState& found = metadata_->found();
+    if (!found.unclaimed || found.clean || options_.server_stopped) return absl::OkStatus();
     return Invalid(
-        "the last API server did not end in order, or still runs: a metadata store in etcd has no "
-        "lock that would tell. Stop every API server of this topology, then add --server-stopped");
+        "the last API server did not end in order, or still runs: it is of a version that held no "
+        "claim on a metadata store in etcd, which would tell. Stop every API server of this "
+        "topology, then add --server-stopped");
   }
   if (SamePlaces(target, new_places_)) return absl::OkStatus();
   return Invalid(absl::StrCat(

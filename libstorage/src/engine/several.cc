@@ -25,15 +25,12 @@ absl::Status Late(const std::string& backend) {
 }  // namespace
 
 absl::Status EngineImpl::OpenMetadataStore() {
-  const auto look = [&](const std::string& what, bool can, const Endpoint& endpoint) {
-    if (!can && unshareable_.empty()) {
-      unshareable_ = absl::StrCat(what, " is ", EndpointKindName(endpoint.kind));
-    }
+  const auto look = [&](const std::string& what, const Endpoint& endpoint) {
+    if (CanBeShared(endpoint.kind) || !unshareable_.empty()) return;
+    unshareable_ = absl::StrCat(what, " is ", EndpointKindName(endpoint.kind));
   };
-  look("the metadata store", CanShareMetadata(metadata_endpoint_.kind), metadata_endpoint_);
-  for (const Part& part : parts_) {
-    look(PlaceOf(part), CanBeShared(part.endpoint.kind), part.endpoint);
-  }
+  look("the metadata store", metadata_endpoint_);
+  for (const Part& part : parts_) look(PlaceOf(part), part.endpoint);
   several_ = unshareable_.empty();
   absl::StatusOr<std::unique_ptr<MetadataStore>> metadata =
       OpenMetadata(metadata_endpoint_, several_, options_);
@@ -51,7 +48,7 @@ absl::Status EngineImpl::OpenMetadataStore() {
       Code::kBusy,
       absl::StrCat(status.message(),
                    ". Several servers may share a topology only when its metadata store is on "
-                   "PostgreSQL or MySQL and none of its databases is a file: ",
+                   "PostgreSQL, MySQL or etcd and none of its databases is a file: ",
                    unshareable_),
       "metadata", DriverCodeOf(status)));
 }

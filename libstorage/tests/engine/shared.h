@@ -8,11 +8,17 @@
 #include <string>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "src/backend/etcd/codec.h"
+#include "src/backend/etcd/keys.h"
+#include "src/backend/etcd/meta_state.h"
+#include "tests/contract/harness.h"
 #include "tests/contract/test_logger.h"
 #include "tests/engine/harness.h"
 #include "tests/engine/hooks.h"
+#include "tests/servers/etcd_server.h"
 #include "tests/servers/mariadb_server.h"
 #include "tests/servers/postgres_server.h"
 
@@ -21,9 +27,10 @@ namespace storage {
 inline const Range kAllPods{"/registry/pods/", "/registry/pods0"};
 inline const Range kAllNodes{"/registry/nodes/", "/registry/nodes0"};
 
-enum class SharedOn { kPostgres, kMariadb };
+enum class SharedOn { kPostgres, kMariadb, kEtcd };
 
 inline std::string SharedOnName(const testing::TestParamInfo<SharedOn>& info) {
+  if (info.param == SharedOn::kEtcd) return "etcd";
   return info.param == SharedOn::kPostgres ? "postgres" : "mariadb";
 }
 
@@ -33,6 +40,7 @@ class SharedTest : public testing::TestWithParam<SharedOn> {
  protected:
   using PostgresServer = servers::PostgresServer;
   using MariadbServer = servers::MariadbServer;
+  using EtcdServer = servers::EtcdServer;
 
   struct Server {
     std::unique_ptr<Hooks> hooks = std::make_unique<Hooks>();  // outlives the engine
@@ -42,6 +50,7 @@ class SharedTest : public testing::TestWithParam<SharedOn> {
   };
 
   static bool OnPostgres() { return GetParam() == SharedOn::kPostgres; }
+  static bool OnEtcd() { return GetParam() == SharedOn::kEtcd; }
 
   // The database of this test that goes by this name ("d", the default one, and "a").
   const std::string& Database(const std::string& name) {
@@ -53,7 +62,14 @@ class SharedTest : public testing::TestWithParam<SharedOn> {
     for (char& c : database) c = c == '/' ? '_' : absl::ascii_tolower(c);
     return database = absl::StrCat(database.substr(0, 50), "_", name);
   }
+  // The same on etcd: a cluster each.
+  EtcdServer& Etcd(const std::string& name) {
+    auto& place = places_[name];
+    if (place == nullptr) place = std::make_unique<contract::TempDir>();
+    return EtcdServer::ForPlace(place->path());
+  }
   std::string Endpoint(const std::string& name) {
+    if (OnEtcd()) return Etcd(name).Endpoints();
     const std::string& database = Database(name);
     if (OnPostgres()) return PostgresServer::Shared().Uri(database);
     const MariadbServer& server = MariadbServer::Shared();
@@ -77,6 +93,11 @@ class SharedTest : public testing::TestWithParam<SharedOn> {
   }
   // The server ends every session of this test.
   void EndSessions() {
+    for (const auto& [name, place] : places_) {
+      Etcd(name).RevokeLeases();
+      Etcd(name).Kill();
+      EXPECT_TRUE(Etcd(name).Restart().ok());
+    }
     for (const auto& [name, database] : databases_) {
       if (OnPostgres()) {
         PostgresServer::Shared().Sql(
@@ -88,6 +109,66 @@ class SharedTest : public testing::TestWithParam<SharedOn> {
       }
       MariadbServer::Shared().Sql("KILL USER " + database);
     }
+  }
+
+  // What the metadata store and the lanes say, past everybody.
+  etcd::Stored Stored() {
+    etcd::Stored stored;
+    EXPECT_TRUE(etcd::DecodeState(Etcd("d").Value(etcd::StateKey()), "d", &stored).ok());
+    return stored;
+  }
+  void Store(const etcd::Stored& stored) {
+    Etcd("d").Put(etcd::StateKey(), etcd::EncodeState(stored));
+  }
+  std::string Topology() {
+    if (!OnEtcd()) return Sql("d", "SELECT topo FROM $state");
+    return Etcd("d").Value(etcd::TopologyKey()).substr(1);
+  }
+  int64_t Reserved() {
+    return OnEtcd() ? Stored().state.reserved : Number(Sql("d", "SELECT reserved FROM $state"));
+  }
+  // The last server closed it in order.
+  bool Clean() {
+    if (OnEtcd()) return Stored().state.clean;
+    return Sql("d", "SELECT CASE WHEN clean THEN 1 ELSE 0 END FROM $state") == "1";
+  }
+  void BeginAnEpoch() {
+    if (!OnEtcd()) {
+      Sql("d", "UPDATE $state SET epoch = epoch + 1");
+      return;
+    }
+    etcd::Stored stored = Stored();
+    ++stored.state.epoch;
+    Store(stored);
+  }
+  int64_t Alloc(const std::string& lane) {
+    if (OnEtcd()) return Stored().alloc.at(lane);
+    return Number(Sql("d", "SELECT alloc FROM $backends WHERE name = '" + lane + "'"));
+  }
+  void SetAlloc(const std::string& lane, int64_t alloc) {
+    if (!OnEtcd()) {
+      Sql("d", absl::StrCat("UPDATE $backends SET alloc = ", alloc, " WHERE name = '", lane, "'"));
+      return;
+    }
+    etcd::Stored stored = Stored();
+    stored.alloc[lane] = alloc;
+    Store(stored);
+  }
+  int64_t Head(const std::string& database) {
+    if (!OnEtcd()) return Number(Sql(database, "SELECT head FROM $lane"));
+    etcd::Head head;
+    EXPECT_TRUE(etcd::DecodeHead(Etcd(database).Value(etcd::HeadKey()), &head));
+    return head.lane.head;
+  }
+  void SetHead(const std::string& database, int64_t to) {
+    if (!OnEtcd()) {
+      Sql(database, absl::StrCat("UPDATE $lane SET head = ", to));
+      return;
+    }
+    etcd::Head head;
+    EXPECT_TRUE(etcd::DecodeHead(Etcd(database).Value(etcd::HeadKey()), &head));
+    head.lane.head = to;
+    Etcd(database).Put(etcd::HeadKey(), etcd::EncodeHead(head));
   }
 
   EngineOptions Options() {
@@ -116,12 +197,19 @@ class SharedTest : public testing::TestWithParam<SharedOn> {
   contract::TestLogger logger_;
 
  private:
+  static int64_t Number(const std::string& text) {
+    int64_t number = -1;
+    EXPECT_TRUE(absl::SimpleAtoi(text, &number)) << text;
+    return number;
+  }
   std::map<std::string, std::string> databases_;
+  std::map<std::string, std::unique_ptr<contract::TempDir>> places_;  // on etcd
 };
 
-#define STG_ON_EACH_METADATA_KIND(suite)    \
-  INSTANTIATE_TEST_SUITE_P(Metadata, suite, \
-                           testing::Values(SharedOn::kPostgres, SharedOn::kMariadb), SharedOnName)
+#define STG_ON_EACH_METADATA_KIND(suite)                                                          \
+  INSTANTIATE_TEST_SUITE_P(                                                                       \
+      Metadata, suite, testing::Values(SharedOn::kPostgres, SharedOn::kMariadb, SharedOn::kEtcd), \
+      SharedOnName)
 
 }  // namespace storage
 

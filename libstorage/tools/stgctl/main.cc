@@ -148,9 +148,10 @@ void AddMigrate(CLI::App* root, Options* options, Command* command) {
                  "give a migration up that is still copying: what was copied is removed, and "
                  "the topology of before is good again")
       ->excludes(dry_run);
-  migrate->add_flag("--server-stopped", flags->server_stopped,
-                    "with a metadata store in etcd, after a server that did not end in order: it "
-                    "does not run any more");
+  migrate->add_flag(
+      "--server-stopped", flags->server_stopped,
+      "with a metadata store in etcd, after a server of an older version that did not "
+      "end in order: it does not run any more");
   migrate->add_flag("--progress", options->context.progress,
                     "show progress although standard error is no terminal");
   AddOutput(migrate, options);

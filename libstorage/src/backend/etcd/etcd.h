@@ -27,7 +27,10 @@ struct EtcdOptions {
 };
 
 absl::StatusOr<std::unique_ptr<Backend>> OpenEtcdBackend(const EtcdOptions& options);
-absl::StatusOr<std::unique_ptr<MetadataStore>> OpenEtcdMetadata(const EtcdOptions& options);
+// several: for servers that share it (MetadataStore::shared); otherwise BUSY while another
+// process has it.
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenEtcdMetadata(const EtcdOptions& options,
+                                                                bool several = false);
 
 }  // namespace storage
 

@@ -1,6 +1,4 @@
-// The metadata store on etcd: one key with the whole state, replaced by
-// compare-and-put, and one key for each moment that is remembered.
-#include <unistd.h>
+#include "src/backend/etcd/metadata.h"
 
 #include <algorithm>
 #include <random>
@@ -8,72 +6,25 @@
 
 #include "absl/strings/str_cat.h"
 #include "src/backend/checks.h"
-#include "src/backend/etcd/client.h"
 #include "src/backend/etcd/codec.h"
-#include "src/backend/etcd/etcd.h"
 #include "src/backend/etcd/keys.h"
 #include "src/backend/etcd/store.h"
 
 namespace storage::etcd {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+// Leaves time to ask what became of it.
+constexpr absl::Duration kTryTime = absl::Milliseconds(1500);
 
-std::string MetaKey(std::string_view name) {
-  return std::string("\0libstorage-meta/", 17).append(name);
-}
-std::string StateKey() { return MetaKey("state"); }
 std::string ClockKey(int64_t unix_s) { return MetaKey("clock/") + Digits(unix_s); }
 std::string ClockEnd() { return PrefixEnd(MetaKey("clock/")); }
 
-// What is stored, and the random name of the write that stored it.
-struct Stored {
-  MetaState state;
-  int64_t txn = 0;
-  std::string holder;  // who started last: "pid 12 on host"; "" = closed in order
-};
-
-std::string Us() {
-  char host[256] = "";
-  gethostname(host, sizeof(host) - 1);
-  return absl::StrCat("pid ", getpid(), " on ", host);
+int64_t RandomName() {
+  std::random_device device;
+  return static_cast<int64_t>(uint64_t{device()} << 32 | device());
 }
 
-std::string Encode(const Stored& stored) {
-  const MetaState& state = stored.state;
-  Packer out;
-  out.Byte(kVersion).Number(stored.txn).Bytes(stored.holder).Bytes(state.m_id).Number(state.epoch);
-  out.Number(state.reserved).Byte(state.clean ? 1 : 0);
-  out.Number(state.topo_version).Bytes(state.topo);
-  for (const auto& [name, mark] : state.backends) {
-    out.Bytes(name).Bytes(mark.identity).Number(mark.confirmed);
-  }
-  return out.Take();
-}
-
-bool Decode(std::string_view bytes, Stored* out) {
-  Unpacker in(bytes);
-  MetaState& state = out->state;
-  const bool known = in.Byte() == kVersion;
-  out->txn = in.Number();
-  out->holder = std::string(in.Bytes());
-  state.m_id = std::string(in.Bytes());
-  state.epoch = in.Number();
-  state.reserved = in.Number();
-  state.clean = in.Byte() == 1;
-  state.topo_version = in.Number();
-  state.topo = std::string(in.Bytes());
-  while (known && in.ok() && !in.Done()) {
-    const std::string name(in.Bytes());
-    BackendMark& mark = state.backends[name];
-    mark.identity = std::string(in.Bytes());
-    mark.confirmed = in.Number();
-  }
-  state.existed = state.epoch > 0;  // made and never started: new
-  return known && in.Done();
-}
-
-void Merge(const std::map<std::string, BackendMark>& marks, MetaState* state) {
+void Merge(const Marks& marks, MetaState* state) {
   for (const auto& [name, mark] : marks) {
     BackendMark& known = state->backends[name];
     const bool same = known.identity == mark.identity;
@@ -81,193 +32,242 @@ void Merge(const std::map<std::string, BackendMark>& marks, MetaState* state) {
   }
 }
 
-class EtcdMetadata : public MetadataStore {
- public:
-  explicit EtcdMetadata(std::unique_ptr<Client> client) : client_(std::move(client)) {}
+void CompareMod(pb::TxnRequest* request, const std::string& key, int64_t mod) {
+  pb::Compare* const compare = request->add_compare();
+  compare->set_target(pb::Compare::MOD);
+  compare->set_key(key);
+  compare->set_mod_revision(mod);
+}
 
-  absl::Status Open() {
-    MutexLock lock(&mutex_);
-    if (absl::Status status = Load(); !status.ok()) return status;
-    if (mod_ == 0) {
-      absl::Status made = Write([](Stored* next) { next->state.m_id = RandomIdentity(); }, nullptr);
-      if (!made.ok()) return made;
-    }
-    found_ = stored_.state;
-    return absl::OkStatus();
-  }
-
-  const MetaState& found() const override { return found_; }
-
-  absl::StatusOr<int64_t> Start() override {
-    MutexLock lock(&mutex_);
-    if (!stored_.holder.empty() && client_->logger() != nullptr) {
-      client_->logger()->Log(
-          LogLevel::kWarning,
-          absl::StrCat("metadata store: it was not closed by ", stored_.holder,
-                       "; if that server still runs, it is refused from now on"));
-    }
-    const absl::Status status = Write(
-        [](Stored* next) {
-          ++next->state.epoch;
-          next->state.clean = false;
-          next->holder = Us();
-        },
-        nullptr);
-    if (!status.ok()) return status;
-    return stored_.state.epoch;
-  }
-
-  absl::Status Reserve(int64_t upto, const std::map<std::string, BackendMark>& marks) override {
-    MutexLock lock(&mutex_);
-    return Write(
-        [&](Stored* next) {
-          next->state.reserved = std::max(next->state.reserved, upto);
-          Merge(marks, &next->state);
-        },
-        nullptr);
-  }
-
-  absl::Status SetTopology(int64_t version, const std::string& topo) override {
-    MutexLock lock(&mutex_);
-    return Write(
-        [&](Stored* next) {
-          next->state.topo_version = version;
-          next->state.topo = topo;
-        },
-        nullptr);
-  }
-
-  absl::Status Finish(int64_t rev, const std::map<std::string, BackendMark>& marks) override {
-    MutexLock lock(&mutex_);
-    return Write(
-        [&](Stored* next) {
-          next->state.reserved = rev;
-          next->state.clean = true;
-          next->holder.clear();
-          Merge(marks, &next->state);
-        },
-        nullptr);
-  }
-
-  absl::Status MarkTime(int64_t unix_s, int64_t rev) override {
-    MutexLock lock(&mutex_);
-    return Write([](Stored*) {},
-                 [&](pb::TxnRequest* request) {
-                   pb::PutRequest* const put = request->add_success()->mutable_request_put();
-                   put->set_key(ClockKey(unix_s));
-                   put->set_value(Packer().Number(rev).Take());
-                 });
-  }
-
-  absl::Status ForgetBefore(int64_t unix_s) override {
-    if (unix_s <= 0) return absl::OkStatus();
-    MutexLock lock(&mutex_);
-    return Write([](Stored*) {},
-                 [&](pb::TxnRequest* request) {
-                   auto* const gone = request->add_success()->mutable_request_delete_range();
-                   gone->set_key(ClockKey(0));
-                   gone->set_range_end(ClockKey(unix_s));
-                 });
-  }
-
-  absl::StatusOr<int64_t> RevisionAt(int64_t unix_s) override {
-    pb::RangeResponse response;
-    const std::string end =
-        unix_s < 0 ? ClockKey(0) : std::min(ClockKey(unix_s) + '\0', ClockEnd());
-    if (end == ClockKey(0)) return 0;
-    const absl::Status status = client_->Range(RangeOf(ClockKey(0), end, 0), &response);
-    if (!status.ok()) return status;
-    int64_t highest = 0;
-    for (const pb::KeyValue& kv : response.kvs()) {
-      highest = std::max(highest, Unpacker(kv.value()).Number());
-    }
-    return highest;
-  }
-
-  absl::Status Ping() override {
-    pb::RangeResponse response;
-    return client_->Range(RangeOf(StateKey(), "", 0), &response);
-  }
-
- private:
-  absl::Status Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    pb::RangeResponse response;
-    absl::Status status = client_->Range(RangeOf(StateKey(), "", 0), &response);
-    if (!status.ok()) return status;
-    mod_ = 0;
-    stored_ = Stored();
-    if (response.kvs_size() == 0) return absl::OkStatus();
-    mod_ = response.kvs(0).mod_revision();
-    if (Decode(response.kvs(0).value(), &stored_)) return absl::OkStatus();
-    return Damaged("the state of the metadata store", client_->name());
-  }
-
-  // A write whose reply was lost may be what the compare finds: then it is ours,
-  // and what is to be changed now is changed on top of it.
-  template <typename Change>
-  absl::Status Write(const Change& change, const std::function<void(pb::TxnRequest*)>& add)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    for (bool again = true;; again = false) {
-      Stored next = stored_;
-      change(&next);
-      std::random_device device;
-      next.txn = static_cast<int64_t>(uint64_t{device()} << 32 | device());
-      pb::TxnRequest request;
-      pb::Compare* const compare = request.add_compare();
-      compare->set_target(pb::Compare::MOD);
-      compare->set_key(StateKey());
-      compare->set_mod_revision(mod_);
-      pb::PutRequest* const put = request.add_success()->mutable_request_put();
-      put->set_key(StateKey());
-      put->set_value(Encode(next));
-      if (add) add(&request);
-      const int64_t former = std::exchange(last_txn_, next.txn);
-      pb::TxnResponse response;
-      absl::Status status = client_->Write(request, &response);
-      if (status.ok() && response.succeeded()) {
-        mod_ = response.header().revision();
-        stored_ = std::move(next);
-        return status;
-      }
-      if (!status.ok() && CodeOf(status) != Code::kOutcomeUnknown) return status;
-      const Stored known = stored_;
-      const int64_t known_mod = mod_;
-      if (absl::Status loaded = Load(); !loaded.ok()) return loaded;
-      if (stored_.txn == next.txn) return absl::OkStatus();
-      const bool ours = mod_ == known_mod || stored_.txn == former;
-      if (ours && again) continue;
-      if (ours) {
-        return MakeStatus(Code::kUnavailable,
-                          absl::StrCat("a write was not acknowledged: ", status.message()),
-                          client_->name());
-      }
-      const std::string holder = absl::StrCat(stored_.holder, ", epoch ", stored_.state.epoch);
-      stored_ = known;
-      mod_ = known_mod;
-      return MakeStatus(Code::kUnavailable,
-                        absl::StrCat("another server started with this metadata store (", holder,
-                                     "); stop one of the two"),
-                        client_->name());
-    }
-  }
-
-  const std::unique_ptr<Client> client_;
-  MetaState found_;
-  Mutex mutex_;
-  Stored stored_ ABSL_GUARDED_BY(mutex_);
-  int64_t mod_ ABSL_GUARDED_BY(mutex_) = 0;       // etcd's revision of the state
-  int64_t last_txn_ ABSL_GUARDED_BY(mutex_) = 0;  // the last one that was sent
-};
+void AddPut(pb::TxnRequest* request, const std::string& key, const std::string& value) {
+  pb::PutRequest* const put = request->add_success()->mutable_request_put();
+  put->set_key(key);
+  put->set_value(value);
+}
 
 }  // namespace
+
+absl::Status EtcdMetadata::Open() {
+  MutexLock lock(&mutex_);
+  bool only = true;
+  absl::Status status = several_ ? claim_.TakeShare(&only) : claim_.TakeAlone();
+  if (!status.ok()) return status;
+  joined_ = !only;
+  if (several_) stage_ = Stage::kStarting;
+  status = LoadState();
+  if (!status.ok() || mod_ != 0) return status;
+  status = Write([](Stored* next) { next->state.m_id = RandomIdentity(); }, {});
+  found_ = stored_.state;
+  return status;
+}
+
+absl::Status EtcdMetadata::LoadState() {
+  const SteadyTime until = SteadyAfter(kCallTime);
+  absl::Status status = Load(until);
+  if (!status.ok()) return status;
+  found_ = stored_.state;
+  epoch_ = found_.epoch;
+  found_.unclaimed = stored_.has_topo;
+  int64_t mod = 0;
+  return stored_.has_topo ? status : ReadTopologyKey(&found_.topo, &mod);
+}
+
+absl::Status EtcdMetadata::Load(SteadyTime until) {
+  pb::RangeResponse response;
+  const absl::Status status = client_->Range(RangeOf(StateKey(), "", 0), &response, until);
+  return status.ok() ? Note(response) : status;
+}
+
+absl::Status EtcdMetadata::Note(const pb::RangeResponse& state) {
+  stored_ = Stored();
+  mod_ = state.kvs_size() == 0 ? 0 : state.kvs(0).mod_revision();
+  return mod_ == 0 ? absl::OkStatus()
+                   : DecodeState(state.kvs(0).value(), client_->name(), &stored_);
+}
+
+absl::Status EtcdMetadata::CheckOurs() const {
+  if (stored_.state.m_id == found_.m_id && stored_.state.epoch == epoch_) return absl::OkStatus();
+  return MakeStatus(
+      Code::kUnavailable,
+      absl::StrCat("another process took the metadata store in ", where_, " over (epoch ",
+                   stored_.state.epoch, ", ours is ", epoch_, ", by ",
+                   stored_.holder.empty() ? "unknown" : stored_.holder, "); stop one of the two"),
+      client_->name());
+}
+
+absl::Status EtcdMetadata::Hold() {
+  if (stage_ != Stage::kResigned && !claim_.lost()) return absl::OkStatus();
+  absl::Status status =
+      MayClaimAgain(absl::StrCat("the claim on the metadata store in ", where_), client_->name());
+  return status.ok() ? NotBusy(claim_.TakeAgain()) : status;
+}
+
+pb::TxnRequest EtcdMetadata::RequestOf(const Stored& next, const Also& also) {
+  pb::TxnRequest request;
+  CompareMod(&request, StateKey(), mod_);
+  pb::Compare* const claimed = request.add_compare();
+  claimed->set_target(pb::Compare::LEASE);
+  claimed->set_key(claim_.key());
+  claimed->set_lease(claim_.lease());
+  if (also.topo_mod >= 0) CompareMod(&request, TopologyKey(), also.topo_mod);
+  AddPut(&request, StateKey(), EncodeState(next));
+  const std::string* const topo =
+      also.topo == nullptr && stored_.has_topo ? &stored_.state.topo : also.topo;
+  if (topo != nullptr) AddPut(&request, TopologyKey(), EncodeTopology(*topo));
+  if (also.more) also.more(&request);
+  request.add_failure()->mutable_request_range()->set_key(StateKey());
+  request.add_failure()->mutable_request_range()->set_key(claim_.key());
+  return request;
+}
+
+absl::StatusOr<bool> EtcdMetadata::Refused(const pb::TxnResponse& response) {
+  const int64_t known = mod_;
+  absl::Status status = Note(response.responses(0).response_range());
+  if (!status.ok()) return status;
+  const pb::RangeResponse& claim = response.responses(1).response_range();
+  const bool claimed = claim.kvs_size() > 0 && claim.kvs(0).lease() == claim_.lease();
+  if (!claimed) claim_.SetLost();
+  return !claimed || mod_ != known;
+}
+
+// What the reply to a write would have said is told by the name of the last write, unless
+// others wrote since: then it is done once more, which all of them stand.
+absl::Status EtcdMetadata::Write(Change change, const Also& also) {
+  const SteadyTime until = SteadyAfter(kCallTime);
+  std::vector<int64_t> names;
+  absl::Status status;
+  do {
+    if (absl::Status held = Hold(); !held.ok()) return held;
+    if (absl::Status ours = CheckOurs(); !ours.ok()) return ours;
+    Stored next = stored_;
+    change(&next);
+    next.txn = names.emplace_back(RandomName());
+    pb::TxnResponse response;
+    status =
+        client_->Write(RequestOf(next, also), &response, std::min(until, SteadyAfter(kTryTime)));
+    if (status.ok() && response.succeeded()) {
+      mod_ = response.header().revision();
+      next.has_topo = false;
+      stored_ = std::move(next);
+      return status;
+    }
+    if (status.ok()) {
+      const absl::StatusOr<bool> again = Refused(response);
+      if (!again.ok()) return again.status();
+      if (!*again) return MakeStatus(Code::kConflict, "the topology changed", client_->name());
+      continue;
+    }
+    if (CodeOf(status) != Code::kOutcomeUnknown) return status;
+    if (absl::Status loaded = Load(until); !loaded.ok()) return loaded;
+    if (std::find(names.begin(), names.end(), stored_.txn) != names.end()) return absl::OkStatus();
+  } while (SteadyAfter(absl::ZeroDuration()) < until);
+  return MakeStatus(Code::kUnavailable,
+                    status.ok() ? "others write to the metadata store all the time"
+                                : absl::StrCat("a write was not acknowledged: ", status.message()),
+                    client_->name());
+}
+
+absl::StatusOr<int64_t> EtcdMetadata::Start() {
+  MutexLock lock(&mutex_);
+  if (stored_.has_topo && !stored_.holder.empty() && client_->logger() != nullptr) {
+    client_->logger()->Log(
+        LogLevel::kWarning,
+        absl::StrCat("metadata store: it was not closed by ", stored_.holder,
+                     ", of a version without claims; if that server still runs, it is refused "
+                     "from now on"));
+  }
+  const std::string holder = DescribeHolder();
+  absl::Status status = Write(
+      [&](Stored* next) {
+        ++next->state.epoch;
+        next->state.clean = false;
+        next->holder = holder;
+      },
+      {});
+  if (!status.ok()) return status;
+  epoch_ = stored_.state.epoch;
+  return epoch_;
+}
+
+absl::Status EtcdMetadata::Reserve(int64_t upto, const Marks& marks) {
+  MutexLock lock(&mutex_);
+  return Write(
+      [&](Stored* next) {
+        next->state.reserved = std::max(next->state.reserved, upto);
+        next->state.clean = false;
+        Merge(marks, &next->state);
+      },
+      {});
+}
+
+absl::Status EtcdMetadata::SetTopology(int64_t version, const std::string& topo) {
+  MutexLock lock(&mutex_);
+  Also also;
+  also.topo = &topo;
+  return Write([&](Stored* next) { next->state.topo_version = version; }, also);
+}
+
+absl::Status EtcdMetadata::Finish(int64_t rev, const Marks& marks) {
+  MutexLock lock(&mutex_);
+  return Write(
+      [&](Stored* next) {
+        next->state.reserved = rev;
+        next->state.clean = true;
+        Merge(marks, &next->state);
+      },
+      {});
+}
+
+absl::Status EtcdMetadata::MarkTime(int64_t unix_s, int64_t rev) {
+  MutexLock lock(&mutex_);
+  const auto put = [&](pb::TxnRequest* request) {
+    AddPut(request, ClockKey(unix_s), Packer().Number(rev).Take());
+  };
+  return Write([](Stored*) {}, {nullptr, -1, put});
+}
+
+absl::Status EtcdMetadata::ForgetBefore(int64_t unix_s) {
+  if (unix_s <= 0) return absl::OkStatus();
+  MutexLock lock(&mutex_);
+  const auto remove = [&](pb::TxnRequest* request) {
+    auto* const gone = request->add_success()->mutable_request_delete_range();
+    gone->set_key(ClockKey(0));
+    gone->set_range_end(ClockKey(unix_s));
+  };
+  return Write([](Stored*) {}, {nullptr, -1, remove});
+}
+
+absl::StatusOr<int64_t> EtcdMetadata::RevisionAt(int64_t unix_s) {
+  pb::RangeResponse response;
+  const std::string end = unix_s < 0 ? ClockKey(0) : std::min(ClockKey(unix_s) + '\0', ClockEnd());
+  if (end == ClockKey(0)) return 0;
+  const absl::Status status = client_->Range(RangeOf(ClockKey(0), end, 0), &response);
+  if (!status.ok()) return status;
+  int64_t highest = 0;
+  for (const pb::KeyValue& kv : response.kvs()) {
+    highest = std::max(highest, Unpacker(kv.value()).Number());
+  }
+  return highest;
+}
+
+absl::Status EtcdMetadata::Ping() {
+  pb::RangeResponse response;
+  return client_->Range(RangeOf(StateKey(), "", 0), &response);
+}
+
 }  // namespace storage::etcd
 
 namespace storage {
 
-absl::StatusOr<std::unique_ptr<MetadataStore>> OpenEtcdMetadata(const EtcdOptions& options) {
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenEtcdMetadata(const EtcdOptions& options,
+                                                                bool several) {
   absl::StatusOr<std::unique_ptr<etcd::Client>> client = etcd::Client::Create(options);
   if (!client.ok()) return client.status();
-  auto store = std::make_unique<etcd::EtcdMetadata>(*std::move(client));
+  // A connection of its own: no write of ours holds it up.
+  absl::StatusOr<std::unique_ptr<etcd::Client>> for_claim = etcd::Client::Create(options);
+  if (!for_claim.ok()) return for_claim.status();
+  auto store = std::make_unique<etcd::EtcdMetadata>(options, *std::move(client),
+                                                    *std::move(for_claim), several);
   if (absl::Status status = store->Open(); !status.ok()) return status;
   return std::unique_ptr<MetadataStore>(std::move(store));
 }
