@@ -41,6 +41,7 @@ var topologies = []struct {
 	{"postgres-3", 3, false, func(t *testing.T) stack { return oneServer(t, testserver.StartPostgres(t)) }},
 	{"postgres-spread-3", 3, true, postgresSpread},
 	{"mariadb-3", 3, true, func(t *testing.T) stack { return oneServer(t, testserver.StartMariaDB(t)) }},
+	{"etcd-3", 3, false, func(t *testing.T) stack { return oneServer(t, testserver.StartEtcd(t)) }},
 }
 
 // oneServer keeps objects and metadata in two databases of a server.
