@@ -208,9 +208,12 @@ void SharedSequencer::Resolve() {
   const Asks::Group group = asks_.Take();
   absl::StatusOr<Numbers> numbers = shared_->ReadNumbers();
   Chores chores;
+  const bool fenced = numbers.ok() && numbers->epoch != env_.epoch;
+  // Who starts need not wait for a server that cannot go on.
+  if (fenced) shared_->Resign();
   {
     MutexLock lock(&mu_);
-    if (numbers.ok() && numbers->epoch != env_.epoch) {
+    if (fenced) {
       fenced_ = MakeStatus(
           Code::kUnavailable,
           absl::StrCat("another server began a new epoch (", numbers->epoch, ", ours is ",
