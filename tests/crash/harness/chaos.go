@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/libstorage/tests/crash/process"
 	"github.com/libstorage/tests/crash/target"
 	"github.com/libstorage/tests/history"
 )
@@ -153,15 +154,37 @@ func (r *chaosRun) line(ctx context.Context, s *Strikes, faults []Fault) error {
 	}
 }
 
-// guard: a server that ends by itself fails the run.
+// guard: a server that ends by itself fails the run, but for one that says that it has to
+// be started again: that is done, as a supervisor would.
 func (r *chaosRun) guard(s *server) {
 	p := s.process
 	go func() {
 		<-p.Ended()
-		if _, ours := r.ours.Load(p); !ours {
-			r.fail(fmt.Errorf("server %d ended by itself: %w", s.number, p.Failure()))
+		if _, ours := r.ours.Load(p); ours || r.ctx.Err() != nil {
+			return
+		}
+		err := p.Failure()
+		if p.ExitCode() == target.Unfit {
+			err = r.startAgain(s, p)
+		}
+		if err != nil {
+			r.fail(fmt.Errorf("server %d ended by itself: %w", s.number, err))
 		}
 	}()
+}
+
+func (r *chaosRun) startAgain(s *server, ended *process.Process) error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.process != ended || r.ctx.Err() != nil {
+		return nil
+	}
+	s.gate.open(false)
+	r.logf("server %d: %s", s.number, ended.Tail(1))
+	if err := r.restart(r.ctx, s); r.ctx.Err() == nil {
+		return err
+	}
+	return nil
 }
 
 func (r *chaosRun) tails() (text string) {
@@ -208,6 +231,8 @@ func (s *Strikes) draw() *server { return s.chaos.servers[s.Random.Intn(len(s.ch
 // PauseServer.
 var KillServer = Fault{"kill -9 of a server", func(ctx context.Context, s *Strikes) (string, error) {
 	victim := s.draw()
+	victim.life.Lock()
+	defer victim.life.Unlock()
 	victim.gate.open(false)
 	s.chaos.ours.Store(victim.process, true)
 	if err := victim.end(); err != nil {
@@ -220,7 +245,12 @@ var KillServer = Fault{"kill -9 of a server", func(ctx context.Context, s *Strik
 func PauseServer(least, most time.Duration) Fault {
 	return Fault{"SIGSTOP of a server", func(_ context.Context, s *Strikes) (string, error) {
 		victim, length := s.draw(), s.Between(least, most)
+		victim.life.Lock()
+		defer victim.life.Unlock()
 		if err := victim.process.Pause(); err != nil {
+			if victim.process.Failure() != nil {
+				return "it has ended", nil // and is started again
+			}
 			return "", err
 		}
 		time.Sleep(length)

@@ -76,7 +76,8 @@ type server struct {
 	target  target.Target
 	client  target.Client
 	gate    gate
-	process *process.Process // of the goroutine that strikes
+	life    sync.Mutex       // of who ends it or starts it while others may
+	process *process.Process // of the goroutine that strikes, or of who has life
 }
 
 type run struct {
@@ -88,6 +89,7 @@ type run struct {
 	rand    *rand.Rand
 	known   *knowledge
 	begin   func(ctx context.Context, s *server) error // the first start of each
+	ctx     context.Context                            // of the run
 
 	watchers []*watcher
 	tasks    sync.WaitGroup
@@ -119,11 +121,14 @@ func newRun(config Config, targets ...target.Target) *run {
 func (r *run) complete(ctx context.Context, strikes func(ctx context.Context) error) (*history.History, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	r.ctx = ctx
 	err := r.all(ctx, strikes)
 	cancel()
 	for _, s := range r.servers {
 		s.gate.open(true) // whoever waits sees that it is over
+		s.life.Lock()
 		err = errors.Join(err, s.end())
+		s.life.Unlock()
 	}
 	r.tasks.Wait()
 	h, recordErr := r.record.Finish()

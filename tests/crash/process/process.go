@@ -110,6 +110,12 @@ func (p *Process) Failure() error {
 	}
 }
 
+// ExitCode of a process that has ended; -1 when a signal ended it.
+func (p *Process) ExitCode() int {
+	<-p.ended
+	return p.cmd.ProcessState.ExitCode()
+}
+
 // Tail is the end of its log.
 func (p *Process) Tail(lines int) string {
 	text, err := os.ReadFile(p.log)

@@ -16,6 +16,7 @@ import (
 	"github.com/libstorage/go-shim/kv"
 	"github.com/libstorage/tests/crash/refstore"
 	"github.com/libstorage/tests/crash/storeapi"
+	"github.com/libstorage/tests/crash/target"
 )
 
 type options struct {
@@ -37,10 +38,39 @@ func main() {
 	flag.StringVar(&o.topology, "topology", "", "native: topology.yaml")
 	flag.BoolVar(&o.restored, "restored", false, "native: the files come from a backup")
 	flag.Parse()
-	if err := run(o); err != nil {
-		fmt.Fprintln(os.Stderr, "storeserver:", err)
-		os.Exit(1)
+	err := run(o)
+	if err == nil {
+		return
 	}
+	fmt.Fprintln(os.Stderr, "storeserver:", err)
+	if errors.Is(err, errUnfit) {
+		os.Exit(target.Unfit)
+	}
+	os.Exit(1)
+}
+
+var errUnfit = errors.New("it has to be started again")
+
+// unfit tells when the engine says three times in a row, a second apart, that it cannot go
+// on: kube-apiserver's livez fails then, and the kubelet starts it again.
+func unfit(store kv.Store) <-chan error {
+	said := make(chan error, 1)
+	engine, ok := store.(interface{ Check(name string) error })
+	if !ok {
+		return said
+	}
+	go func() {
+		for failures := 0; ; time.Sleep(time.Second) {
+			err := engine.Check("engine")
+			if err == nil {
+				failures = 0
+			} else if failures++; failures == 3 {
+				said <- fmt.Errorf("%w: %w", errUnfit, err)
+				return
+			}
+		}
+	}()
+	return said
 }
 
 func open(o options) (kv.Store, error) {
@@ -83,6 +113,8 @@ func run(o options) error {
 	signal.Notify(signals, syscall.SIGTERM)
 	select {
 	case err := <-served:
+		return err
+	case err := <-unfit(store):
 		return err
 	case <-signals:
 	}

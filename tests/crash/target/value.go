@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// Unfit is the exit status of a server that cannot go on and has to be started again.
+const Unfit = 3
+
 // Pad makes a token a value of exactly size bytes, each of which follows from the
 // token and the size, so that a torn or cut value is noticed.
 func Pad(token string, size int) string {
