@@ -30,6 +30,8 @@ class Place {
  public:
   virtual ~Place() = default;
   virtual absl::StatusOr<std::unique_ptr<MetadataStore>> Open(bool several, int port) = 0;
+  // A lane in the same database.
+  virtual absl::StatusOr<std::unique_ptr<Backend>> OpenLane() = 0;
   virtual void EndSessions() = 0;
   virtual int port() const = 0;
   // The next take is done, and its reply never comes.
@@ -53,6 +55,12 @@ class PostgresPlace : public Place {
                               port > 0 ? port : PostgresServer::Shared().port(), database_);
     return OpenPostgresMetadata(options, several);
   }
+  absl::StatusOr<std::unique_ptr<Backend>> OpenLane() override {
+    PostgresOptions options;
+    options.name = "lane";
+    options.conninfo = PostgresServer::Shared().Uri(database_);
+    return OpenPostgresBackend(options);
+  }
   void EndSessions() override {
     PostgresServer::Shared().Sql(
         "postgres",
@@ -75,6 +83,9 @@ class MariadbPlace : public Place {
     if (port > 0) options.port = port;
     return OpenMysqlMetadata(options, several);
   }
+  absl::StatusOr<std::unique_ptr<Backend>> OpenLane() override {
+    return OpenMysqlBackend(MariadbServer::Shared().Options(database_));
+  }
   void EndSessions() override { MariadbServer::Shared().Sql("KILL USER " + database_); }
   int port() const override { return MariadbServer::Shared().port(); }
   void HoldTake(TcpProxy* proxy) override { proxy->Arm(TcpProxy::Fault::kHoldReply, "reserved"); }
@@ -91,6 +102,12 @@ class EtcdPlace : public Place {
     options.name = "metadata";
     options.endpoints = absl::StrCat("http://127.0.0.1:", port > 0 ? port : server_.port());
     return OpenEtcdMetadata(options, several);
+  }
+  absl::StatusOr<std::unique_ptr<Backend>> OpenLane() override {
+    EtcdOptions options;
+    options.name = "lane";
+    options.endpoints = server_.Endpoints();
+    return OpenEtcdBackend(options);
   }
   void EndSessions() override { server_.RevokeLeases(); }
   int port() const override { return server_.port(); }
@@ -173,6 +190,44 @@ TEST_P(SharedMetadataTest, NumbersOfSeveralServers) {
     EXPECT_EQ(seen->lanes.at("b").alloc, last_b);
     EXPECT_EQ(seen->lanes.at("b").confirmed, 19);
   }
+}
+
+// A lane takes the numbers of a store in its own transactions only where that very store
+// is: a copy has all of it but the mark of the server that runs.
+TEST_P(SharedMetadataTest, ALaneFindsTheStoreThatIsBesideIt) {
+  auto lane = place_->OpenLane();
+  ASSERT_TRUE(lane.ok()) << lane.status();
+  const auto shares = [&](const NumbersPlace& at) {
+    const auto here = (*lane)->ShareNumbers(at);
+    EXPECT_TRUE(here.ok()) << here.status();
+    return here.ok() && *here;
+  };
+  EXPECT_FALSE(shares({"m", "somewhere", "mark", "a"}));  // no store at all
+  auto store = Open();
+  ASSERT_NE(store, nullptr);
+  auto found = store->shared()->NumbersAt();
+  ASSERT_TRUE(found.ok()) << found.status();
+  NumbersPlace at = *found;
+  at.lane = "a";
+  for (std::string NumbersPlace::*part :
+       {&NumbersPlace::m_id, &NumbersPlace::place, &NumbersPlace::mark}) {
+    NumbersPlace other = at;
+    (other.*part)[(other.*part).size() - 1] ^= 1;
+    EXPECT_FALSE(shares(other)) << other.*part;
+  }
+  auto txn = (*lane)->BeginLane();
+  ASSERT_TRUE(txn.ok()) << txn.status();
+  EXPECT_EQ((*txn)->handed_out(), 0);
+  EXPECT_EQ(CodeOf((*txn)->Take({at.m_id, 1, 1}, 1, 1)), Code::kInternal);
+  txn->reset();
+  EXPECT_TRUE(shares(at));
+  EXPECT_OK(store->Start().status());
+  EXPECT_OK(store->Reserve(7, {{"a", {"id-a", 0}}}));
+  txn = (*lane)->BeginLane();
+  ASSERT_TRUE(txn.ok()) << txn.status();
+  EXPECT_EQ((*txn)->handed_out(), 7);
+  EXPECT_EQ(CodeOf((*txn)->Take({at.m_id, 1, 1}, 7, 8)), Code::kInternal);
+  EXPECT_OK((*txn)->Take({at.m_id, 1, 1}, 8, 9));
 }
 
 TEST_P(SharedMetadataTest, ATopologyIsReplacedByWhoKnowsIt) {

@@ -116,8 +116,16 @@ struct Current {
   Blob value;  // present when meta.mod_rev != 0
 };
 
+// Where a metadata store keeps its numbers, for a lane that may be in the same database.
+struct NumbersPlace {
+  std::string m_id;   // of the store
+  std::string place;  // the database, as its kind names it
+  std::string mark;   // of this opening of the store: only the very same database shows it
+  std::string lane;   // what the store calls the lane
+};
+
 // One transaction that holds the lane row locked from begin to end. Destroyed
-// without Commit it rolls back. Order of calls: Read* Apply? then exactly one
+// without Commit it rolls back. Order of calls: Read* Apply? Take? then exactly one
 // of Guard, Void, Adopt, RaiseFloor, then Commit. A migration's: Read* (Import |
 // Discard) Void Commit.
 class LaneTxn {
@@ -132,6 +140,19 @@ class LaneTxn {
   // mutation per key; revisions ascend. token names the batch: it is stored in
   // each event row (protocol: "Unknown outcome").
   virtual absl::Status Apply(absl::Span<const Mutation> mutations, int64_t token) = 0;
+
+  // lane() and what was read are what this process remembers: good for a batch that then
+  // commits, which it does only if all of it is true (else BUSY), and for no other answer.
+  virtual bool assumed() const { return false; }
+  // Highest number that the metadata store handed out to anybody, read behind the lock of
+  // the lane. 0: its numbers are not in this database (Backend::ShareNumbers).
+  virtual int64_t handed_out() const { return 0; }
+  // Hands first..last out to this lane in this transaction, with first = handed_out() + 1.
+  // When others were handed numbers meanwhile, or the store is in another epoch, Commit
+  // is BUSY. Without a commit they were handed out to nobody.
+  virtual absl::Status Take(const LaneOwner& owner, int64_t first, int64_t last) {
+    return MakeStatus(Code::kInternal, "the numbers are not in this database");
+  }
 
   // head = last, ver + 1, only if ver is unchanged, head < first and the owner
   // matches; otherwise BUSY ("lane guard") and the caller must roll back.
@@ -227,6 +248,16 @@ class Backend {
   virtual BatchLimits limits() const { return {}; }
 
   virtual absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLane() = 0;
+  // BeginLane and Read, in one round trip where the database can: the keys are read behind
+  // the lock all the same. may_assume: a database without a lock may answer from memory
+  // (LaneTxn::assumed).
+  virtual absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLaneAndRead(
+      absl::Span<const std::string_view> keys, absl::Span<Current> out, bool may_assume) {
+    absl::StatusOr<std::unique_ptr<LaneTxn>> txn = BeginLane();
+    if (!txn.ok()) return txn;
+    absl::Status status = (*txn)->Read(keys, out);
+    return status.ok() ? std::move(txn) : status;
+  }
   virtual absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot() = 0;
   // Latest state of one key, cheaper than a Snapshot. OK without a sink call: absent.
   virtual absl::Status Get(std::string_view key, const RowSink& sink) = 0;
@@ -240,6 +271,10 @@ class Backend {
 
   virtual absl::StatusOr<BackendStats> Stats() = 0;
   virtual absl::Status Ping() = 0;  // can it be read now
+  // True: the metadata store is in this very database, and lane transactions can take its
+  // numbers themselves from now on. Before the first of them, and before the store
+  // lets other servers in.
+  virtual absl::StatusOr<bool> ShareNumbers(const NumbersPlace& place) { return false; }
   // Null when only one server at a time may write this kind of database.
   virtual std::unique_ptr<HeadWatch> WatchHead() { return nullptr; }
 };

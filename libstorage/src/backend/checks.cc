@@ -141,6 +141,13 @@ absl::Status GuardRefused(const Lane& found, const LaneOwner& owner, const std::
   return MakeStatus(Code::kBusy, absl::StrCat("lane guard: ", why), backend);
 }
 
+absl::Status NumbersWentOn(int64_t handed_out, const std::string& backend) {
+  return MakeStatus(Code::kBusy,
+                    absl::StrCat("others took numbers behind ", handed_out,
+                                 ", or the metadata store is in another epoch"),
+                    backend);
+}
+
 int64_t SystemNowMs() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();

@@ -36,6 +36,9 @@ absl::Status CheckJump(const Lane& lane, int64_t jump_to, const std::string& bac
 // BUSY, naming what the guard found instead of what it expected.
 absl::Status GuardRefused(const Lane& found, const LaneOwner& owner, const std::string& backend);
 
+// BUSY: after `handed_out` the metadata store handed numbers to others.
+absl::Status NumbersWentOn(int64_t handed_out, const std::string& backend);
+
 // Unix milliseconds: the clock of a database that has none of its own.
 int64_t SystemNowMs();
 

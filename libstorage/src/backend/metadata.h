@@ -18,6 +18,8 @@
 
 namespace storage {
 
+struct NumbersPlace;  // backend.h
+
 struct BackendMark {
   std::string identity;   // of the backend when it was first opened under this name
   int64_t confirmed = 0;  // highest head known committed there
@@ -73,6 +75,8 @@ class SharedMetadata {
   // Gives the claim back. UNAVAILABLE from everything afterwards.
   virtual void Resign() = 0;
 
+  // Where the numbers are; lane is left empty. Between opening and Admit.
+  virtual absl::StatusOr<NumbersPlace> NumbersAt() = 0;
   // Hands out consecutive numbers to the wishes in their order and returns the first.
   // After an error they may have been handed out all the same: they are void then.
   virtual absl::StatusOr<int64_t> Take(absl::Span<const TakeWish> wishes) = 0;

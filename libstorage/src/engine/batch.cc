@@ -22,6 +22,8 @@ constexpr int64_t kMaxTtlMs = int64_t{1000} * 366 * 24 * 3600 * 1000;
 
 // How long a batch is tried again when other servers are faster: callers wait 3 s.
 constexpr absl::Duration kTryAgain = absl::Milliseconds(2000);
+// Others took numbers while a batch was on its way: for so long they are taken before.
+constexpr absl::Duration kTakeApart = absl::Milliseconds(200);
 
 bool Grows(const WriteOp& op) { return op.verb == WriteOp::Verb::kPut; }
 
@@ -67,8 +69,10 @@ absl::Status BatchWriter::TryWithOthers(Batch* batch) {
   const SteadyTime until = SteadyAfter(kTryAgain);
   for (int64_t dead = 0;;) {
     absl::Status status = Try(batch);
+    const bool busy = CodeOf(status) == Code::kBusy;
+    if (busy && batch->takes && !batch->assumed) take_apart_until_ = SteadyAfter(kTakeApart);
     const bool late = SteadyAfter(absl::ZeroDuration()) >= until;
-    if (CodeOf(status) != Code::kBusy || !others || late) {
+    if (!busy || !(others || batch->assumed) || late) {
       const bool committed = status.ok() && !batch->survivors.empty();
       if (dead == 0 || committed) return status;
       void_to_ = std::max(void_to_, dead);
@@ -78,6 +82,7 @@ absl::Status BatchWriter::TryWithOthers(Batch* batch) {
     dead = std::max(dead, std::exchange(void_to_, 0));
     Batch fresh;
     fresh.ops = std::move(batch->ops);
+    fresh.fresh = true;
     *batch = std::move(fresh);
   }
 }
@@ -86,8 +91,7 @@ absl::Status BatchWriter::Try(Batch* batch) {
   if (void_to_ > 0) {
     if (absl::Status status = Fence(); !status.ok()) return status;
   }
-  if (absl::Status status = Open(batch); !status.ok()) return status;
-  batch->decisions = Decide(batch->ops, batch->current);
+  if (absl::Status status = OpenAndDecide(batch); !status.ok()) return status;
   for (size_t i = 0; i < batch->ops.size(); ++i) {
     if (batch->decisions[i].verdict == Verdict::kSurvives) {
       batch->survivors.push_back(static_cast<int>(i));
@@ -107,41 +111,81 @@ absl::Status BatchWriter::Try(Batch* batch) {
   return status;
 }
 
+// Who is refused is told what is there, not what is remembered.
+absl::Status BatchWriter::OpenAndDecide(Batch* batch) {
+  const auto refused = [](const Decision& decision) {
+    return decision.verdict == Verdict::kRefused;
+  };
+  for (;;) {
+    const int64_t known = lane_->head();
+    if (absl::Status status = Open(batch); !status.ok()) return status;
+    batch->decisions = Decide(batch->ops, batch->current);
+    const std::vector<Decision>& all = batch->decisions;
+    const int64_t out = batch->txn->handed_out();
+    const bool outdated = batch->prev_head < known || (out > 0 && out < batch->known_rev);
+    if (!batch->assumed || (!outdated && std::none_of(all.begin(), all.end(), refused))) {
+      return CheckLane(batch->txn->lane(), known);
+    }
+    batch->txn.reset();
+    batch->fresh = true;
+  }
+}
+
 absl::Status BatchWriter::Open(Batch* batch) {
-  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = Begin();
-  if (!txn.ok()) return txn.status();
-  batch->txn = std::move(*txn);
-  batch->prev_head = batch->txn->lane().head;
+  batch->known_rev = lane_->env_.sequencer->Rev();
   std::vector<std::string_view> keys;
   keys.reserve(batch->ops.size());
   for (const std::shared_ptr<WriteOp>& op : batch->ops) keys.push_back(op->key);
-  batch->current.resize(keys.size());
-  return batch->txn->Read(keys, absl::MakeSpan(batch->current));
+  batch->current.assign(keys.size(), Current());
+  absl::StatusOr<std::unique_ptr<LaneTxn>> txn =
+      lane_->env_.backend->BeginLaneAndRead(keys, absl::MakeSpan(batch->current), !batch->fresh);
+  if (!txn.ok()) return txn.status();
+  batch->txn = std::move(*txn);
+  batch->assumed = batch->txn->assumed();
+  batch->prev_head = batch->txn->lane().head;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<LaneTxn>> BatchWriter::Begin() {
-  const LaneEnv& env = lane_->env_;
   const int64_t known = lane_->head();
-  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = env.backend->BeginLane();
+  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = lane_->env_.backend->BeginLane();
   if (!txn.ok()) return txn;
-  const Lane& row = (*txn)->lane();
+  if (absl::Status ours = CheckLane((*txn)->lane(), known); !ours.ok()) return ours;
+  return txn;
+}
+
+absl::Status BatchWriter::CheckLane(const Lane& row, int64_t known) const {
+  const LaneEnv& env = lane_->env_;
   if (row.m_id != env.owner.m_id || row.epoch != env.owner.epoch || row.gen != env.owner.gen) {
     return MakeStatus(Code::kUnavailable,
                       absl::StrCat("another process took this database over (metadata store ",
                                    row.m_id, ", epoch ", row.epoch, "); stop one of the two"),
                       env.backend->name());
   }
-  if (absl::Status status = lane_->CheckHead(row.head, known); !status.ok()) return status;
-  return txn;
+  return lane_->CheckHead(row.head, known);
 }
 
-absl::Status BatchWriter::WriteSurvivors(Batch* batch) {
+// In one transaction with the batch where the metadata store is in the same database:
+// nothing is handed out then that could stay undecided. Otherwise they are taken first.
+absl::Status BatchWriter::ChooseNumbers(Batch* batch) {
   const LaneEnv& env = lane_->env_;
+  const int64_t out = batch->txn->handed_out();
+  batch->takes = out > 0 && SteadyAfter(absl::ZeroDuration()) >= take_apart_until_;
+  if (batch->takes) {
+    batch->first = out + 1;
+    return CheckStoreIsNotOlder(out, std::max(batch->known_rev, batch->prev_head), "metadata");
+  }
   absl::StatusOr<int64_t> first =
       env.sequencer->Take(env.number, static_cast<int64_t>(batch->survivors.size()));
   if (!first.ok()) return first.status();
   batch->first = *first;
   void_to_ = batch->last();
+  return absl::OkStatus();
+}
+
+absl::Status BatchWriter::WriteSurvivors(Batch* batch) {
+  const LaneEnv& env = lane_->env_;
+  if (absl::Status status = ChooseNumbers(batch); !status.ok()) return status;
   batch->token = next_token_++;
   const int64_t now_ms = batch->txn->NowMs();
   int64_t rev = batch->first;
@@ -163,6 +207,10 @@ absl::Status BatchWriter::WriteSurvivors(Batch* batch) {
   if (absl::Status status = batch->txn->Apply(batch->mutations, batch->token); !status.ok()) {
     return status;
   }
+  if (batch->takes) {
+    absl::Status taken = batch->txn->Take(env.owner, batch->first, batch->last());
+    if (!taken.ok()) return taken;
+  }
   return batch->txn->Guard(env.owner, batch->first, batch->last());
 }
 
@@ -180,6 +228,7 @@ absl::Status BatchWriter::CommitAndResolve(Batch* batch) {
   const bool unknown = ClassOf(CodeOf(status)) == CodeClass::kMaybeCommitted;
   const bool another_was_faster = CodeOf(status) == Code::kBusy;
   if (another_was_faster && lane_->env_.follower != nullptr) return status;
+  if (batch->takes && !unknown) return status;  // nothing was handed out
   // The fence would only wait as long once more, longer than callers do: the janitor's.
   if (CommitLane::SilentSince(began)) return status;
   if (absl::Status fence = Fence(); !fence.ok()) {

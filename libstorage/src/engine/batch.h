@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/backend/backend.h"
+#include "src/base/mutex.h"
 #include "src/engine/decide.h"
 #include "src/engine/engine.h"
 
@@ -39,7 +40,11 @@ class BatchWriter {
     std::vector<Mutation> mutations;  // of the survivors, same order
     std::unique_ptr<LaneTxn> txn;
     int64_t prev_head = 0;
-    int64_t first = 0;  // revisions first .. first + survivors - 1
+    int64_t known_rev = 0;  // handed out for certain, before the transaction began
+    bool fresh = false;     // nothing is assumed
+    bool assumed = false;   // the lane and what was read: LaneTxn::assumed
+    bool takes = false;     // its numbers are handed out by its own transaction
+    int64_t first = 0;      // revisions first .. first + survivors - 1
     int64_t token = 0;
     int64_t last() const { return first + static_cast<int64_t>(survivors.size()) - 1; }
   };
@@ -48,9 +53,12 @@ class BatchWriter {
   // Try, again where another server was faster: nothing was committed then.
   absl::Status TryWithOthers(Batch* batch);
   absl::Status Open(Batch* batch);
+  absl::Status OpenAndDecide(Batch* batch);
   // The lane, which must still be ours and as new as what we acknowledged.
   absl::StatusOr<std::unique_ptr<LaneTxn>> Begin();
+  absl::Status CheckLane(const Lane& row, int64_t known) const;
   absl::Status WriteSurvivors(Batch* batch);
+  absl::Status ChooseNumbers(Batch* batch);
   absl::Status CommitAndResolve(Batch* batch);
   // Commits a void of everything taken up to void_to_.
   absl::Status Fence();
@@ -64,7 +72,8 @@ class BatchWriter {
 
   CommitLane* const lane_;
   int64_t next_token_;
-  int64_t void_to_ = 0;  // numbers up to here were taken and are not decided; 0 = none
+  SteadyTime take_apart_until_{};  // others take numbers as well: not in our transactions
+  int64_t void_to_ = 0;            // numbers up to here were taken and are not decided; 0 = none
 };
 
 }  // namespace storage

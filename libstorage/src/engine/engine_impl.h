@@ -87,6 +87,7 @@ class EngineImpl : public Engine {
   absl::Status CheckSameRoutes();
   void StartSequencer(int64_t rev, std::vector<Sequencer::LaneMark> marks);
   std::unique_ptr<LaneFollower> MakeFollower(size_t i);
+  void ShareNumbers();
   void StartFollowing();
   void StopFollowing();
   absl::Status ShareResource(const Resource& resource) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

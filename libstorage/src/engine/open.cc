@@ -226,6 +226,7 @@ void EngineImpl::StartThreads(const std::vector<Lane>& lanes, int64_t rev) {
     sources.push_back({backend, lanes[i].head});
   }
   StartSequencer(rev, std::move(marks));
+  if (several_) ShareNumbers();
   executor_ = std::make_unique<Executor>(kCatchUpThreads);
   hub_ = std::make_unique<Hub>(MakeHubEnv(), std::move(sources), options_.ring_bytes);
 

@@ -149,6 +149,21 @@ std::unique_ptr<LaneFollower> EngineImpl::MakeFollower(size_t i) {
   return std::make_unique<LaneFollower>(std::move(env), parts_[i].backend->WatchHead());
 }
 
+// A store that cannot say where it is, or a lane that cannot look, takes the longer way.
+void EngineImpl::ShareNumbers() {
+  absl::StatusOr<NumbersPlace> place = metadata_->shared()->NumbersAt();
+  for (Part& part : parts_) {
+    if (!place.ok()) break;
+    place->lane = part.name;
+    const absl::StatusOr<bool> here = part.backend->ShareNumbers(*place);
+    if (!here.ok()) place = here.status();
+  }
+  if (place.ok()) return;
+  Log(LogLevel::kWarning, absl::StrCat("numbers are taken apart from batches: looking for the "
+                                       "metadata store in the databases failed: ",
+                                       place.status().message()));
+}
+
 void EngineImpl::StartFollowing() {
   for (Part& part : parts_) part.follower->Begin();
   shared_sequencer_->Begin();

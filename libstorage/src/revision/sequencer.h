@@ -59,6 +59,10 @@ class Sequencer {
   virtual absl::Status Health() const { return absl::OkStatus(); }
 };
 
+// CORRUPT: the metadata store says that no number above `rev` was handed out, but this
+// process knows of `known`. Going on would use numbers twice (protocol: counterexample 2).
+absl::Status CheckStoreIsNotOlder(int64_t rev, int64_t known, const std::string& backend);
+
 }  // namespace storage
 
 #endif  // LIBSTORAGE_SRC_REVISION_SEQUENCER_H_

@@ -22,6 +22,16 @@ constexpr size_t kMostPending = 64;
 
 }  // namespace
 
+absl::Status CheckStoreIsNotOlder(int64_t rev, int64_t known, const std::string& backend) {
+  if (rev >= known) return absl::OkStatus();
+  return MakeStatus(
+      Code::kCorrupt,
+      absl::StrCat("the metadata store went back to revision ", rev, ", but revision ", known,
+                   " was handed out: an older copy took its place; stop the server and "
+                   "bring the newer one back"),
+      backend);
+}
+
 SharedSequencer::SharedSequencer(SharedSequencerEnv env, int64_t rev, std::vector<LaneMark> lanes)
     : env_(std::move(env)), shared_(env_.metadata->shared()), rev_(rev) {
   for (LaneMark& mark : lanes) {
@@ -70,8 +80,13 @@ void SharedSequencer::TakeAll() {
     wishes.push_back({mark.name, ticket->n, mark.confirmed});
   }
   taking_ = true;
+  const int64_t known = rev_;
   mu_.Unlock();
-  const absl::StatusOr<int64_t> first = shared_->Take(wishes);
+  absl::StatusOr<int64_t> first = shared_->Take(wishes);
+  if (first.ok()) {
+    absl::Status newer = CheckStoreIsNotOlder(*first - 1, known, "metadata");
+    if (!newer.ok()) first = newer;
+  }
   mu_.Lock();
   taking_ = false;
   int64_t next = first.value_or(0);

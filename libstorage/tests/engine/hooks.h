@@ -17,7 +17,7 @@ namespace storage {
 
 // Called on whatever thread makes the call. An error replaces the call; that of
 // "committed", which follows a commit, is a lost reply. Other calls: begin,
-// read, apply, guard, void, commit, snapshot, list, token.
+// read, apply, take, guard, void, commit, snapshot, list, token.
 using Hook = std::function<absl::Status(const std::string& backend, const std::string& call)>;
 
 class Hooks {
@@ -84,6 +84,12 @@ class HookedTxn : public LaneTxn {
   absl::Status Import(absl::Span<const MovedRow> rows) override { return inner_->Import(rows); }
   absl::Status Discard(absl::Span<const DiscardedRow> rows) override {
     return inner_->Discard(rows);
+  }
+  bool assumed() const override { return inner_->assumed(); }
+  int64_t handed_out() const override { return inner_->handed_out(); }
+  absl::Status Take(const LaneOwner& owner, int64_t first, int64_t last) override {
+    absl::Status status = Ask("take");
+    return status.ok() ? inner_->Take(owner, first, last) : status;
   }
   absl::Status Guard(const LaneOwner& owner, int64_t first, int64_t last) override {
     absl::Status status = Ask("guard");
@@ -160,6 +166,15 @@ class HookedBackend : public WrappedBackend {
     if (absl::Status status = hooks_->Call(name(), "begin"); !status.ok()) return status;
     auto txn = inner_->BeginLane();
     if (!txn.ok()) return txn.status();
+    return std::unique_ptr<LaneTxn>(new HookedTxn(*std::move(txn), name(), hooks_));
+  }
+  absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLaneAndRead(absl::Span<const std::string_view> keys,
+                                                            absl::Span<Current> out,
+                                                            bool may_assume) override {
+    if (absl::Status status = hooks_->Call(name(), "begin"); !status.ok()) return status;
+    auto txn = inner_->BeginLaneAndRead(keys, out, may_assume);
+    if (!txn.ok()) return txn.status();
+    if (absl::Status status = hooks_->Call(name(), "read"); !status.ok()) return status;
     return std::unique_ptr<LaneTxn>(new HookedTxn(*std::move(txn), name(), hooks_));
   }
   absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot() override {

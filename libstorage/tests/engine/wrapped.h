@@ -31,6 +31,9 @@ class WrappedBackend : public Backend {
   absl::StatusOr<bool> Maintain(bool idle) override { return inner_->Maintain(idle); }
   absl::StatusOr<BackendStats> Stats() override { return inner_->Stats(); }
   absl::Status Ping() override { return inner_->Ping(); }
+  absl::StatusOr<bool> ShareNumbers(const NumbersPlace& place) override {
+    return inner_->ShareNumbers(place);
+  }
   std::unique_ptr<HeadWatch> WatchHead() override { return inner_->WatchHead(); }
 
  protected:

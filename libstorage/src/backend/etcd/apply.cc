@@ -11,8 +11,8 @@
 namespace storage::etcd {
 namespace {
 
-// etcd's own limit, unless it was raised; log and head come on top.
-constexpr int kMostOps = 128 - 2;
+// etcd's own limit, unless it was raised; log, numbers and head come on top.
+constexpr int kMostOps = 128 - 3;
 
 bool Gone(ChangeKind kind) { return kind == ChangeKind::kDelete || kind == ChangeKind::kExpire; }
 
@@ -121,6 +121,7 @@ absl::Status EtcdLaneTxn::Stage(const Mutation& m) {
   }
   StageExpiry(m, seen, next);
   Count(m, seen);
+  rows_.emplace_back(key, Gone(m.kind) ? Seen() : Seen{0, true, next, Blob(m.value)});
   Change change;
   change.rev = m.rev;
   change.kind = m.kind;

@@ -46,6 +46,7 @@ class Claim {
   // To be ours in a transaction, and what is there otherwise.
   const std::string& key() const { return key_; }
   int64_t lease();
+  const std::string& share() const { return share_; }  // key of our share
 
  private:
   struct Span {

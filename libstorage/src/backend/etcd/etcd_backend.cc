@@ -1,5 +1,6 @@
 #include "src/backend/etcd/etcd_backend.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -17,6 +18,7 @@ namespace {
 // collections. Of its 1.5 MiB, keys are written up to three times.
 constexpr int64_t kBatchOperations = 40;
 constexpr int64_t kBatchBytes = 1 << 20;
+constexpr size_t kReadsWithLane = 100;  // in one transaction: below etcd's 128
 
 }  // namespace
 
@@ -82,16 +84,41 @@ void EtcdBackend::ReleaseLane() {
   lane_open_ = false;
 }
 
-absl::StatusOr<std::unique_ptr<LaneTxn>> EtcdBackend::BeginLane() {
+std::unique_ptr<EtcdLaneTxn> EtcdBackend::NewTxn(LaneState state, bool assumed, SteadyTime until) {
+  return std::make_unique<EtcdLaneTxn>(&store_, &kinds_, &memory_, std::move(state), assumed, until,
+                                       [this] { ReleaseLane(); });
+}
+
+bool EtcdBackend::MayAssume(absl::Span<const std::string_view> keys) const {
+  return memory_.state.has_value() && SteadyAfter(absl::ZeroDuration()) >= memory_.not_before &&
+         std::none_of(keys.begin(), keys.end(), IsPrivate);
+}
+
+absl::StatusOr<std::unique_ptr<LaneTxn>> EtcdBackend::BeginLaneAndRead(
+    absl::Span<const std::string_view> keys, absl::Span<Current> out, bool may_assume) {
   if (absl::Status status = TakeLane(); !status.ok()) return status;
   const SteadyTime until = SteadyAfter(kCallTime);
-  absl::StatusOr<LaneState> state = store_.ReadLane(0, until);
+  if (may_assume && MayAssume(keys)) {
+    LaneState state = *memory_.state;
+    store_.ApplyOutsideFloor(&state.head.lane);
+    auto txn = NewTxn(std::move(state), true, until);
+    txn->ReadMemory(keys, out);
+    return txn;
+  }
+  // Too many for one transaction, or not to be read: by Read, which says so.
+  const bool together =
+      keys.size() <= kReadsWithLane && std::none_of(keys.begin(), keys.end(), IsPrivate);
+  std::vector<pb::RangeResponse> found;
+  absl::StatusOr<LaneState> state = store_.ReadLaneAndNumbers(
+      together ? keys : absl::Span<const std::string_view>(), &found, until);
   if (!state.ok()) {
     ReleaseLane();
     return state.status();
   }
-  return std::make_unique<EtcdLaneTxn>(&store_, &kinds_, *std::move(state), until,
-                                       [this] { ReleaseLane(); });
+  auto txn = NewTxn(*std::move(state), false, until);
+  absl::Status read = together ? txn->ReadFound(keys, found, out) : txn->Read(keys, out);
+  if (!read.ok()) return read;
+  return txn;
 }
 
 absl::StatusOr<std::unique_ptr<Snapshot>> EtcdBackend::OpenSnapshot() {

@@ -24,17 +24,28 @@ class EtcdBackend : public Backend {
   bool durable() const override { return true; }
   BatchLimits limits() const override;
 
-  absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLane() override;
+  absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLane() override {
+    return BeginLaneAndRead({}, {}, false);
+  }
+  absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLaneAndRead(absl::Span<const std::string_view> keys,
+                                                            absl::Span<Current> out,
+                                                            bool may_assume) override;
   absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot() override;
   absl::Status Get(std::string_view key, const RowSink& sink) override;
   absl::StatusOr<int64_t> DeleteHistory(int64_t max_rows) override;
   absl::StatusOr<bool> Maintain(bool idle) override;
   absl::StatusOr<BackendStats> Stats() override;
   absl::Status Ping() override;
+  absl::StatusOr<bool> ShareNumbers(const NumbersPlace& place) override {
+    memory_.state.reset();  // it is without numbers
+    return store_.ShareNumbers(place);
+  }
   std::unique_ptr<HeadWatch> WatchHead() override;
 
  private:
   absl::Status TakeLane();
+  std::unique_ptr<EtcdLaneTxn> NewTxn(LaneState state, bool assumed, SteadyTime until);
+  bool MayAssume(absl::Span<const std::string_view> keys) const;
   void ReleaseLane();
   absl::Status CheckVersion();
   absl::StatusOr<std::string> FindIdentity();
@@ -47,7 +58,8 @@ class EtcdBackend : public Backend {
   const std::string name_;
   Store store_;
   std::string identity_;
-  KindCache kinds_;  // of the lane transaction that is open
+  KindCache kinds_;    // of the lane transaction that is open
+  LaneMemory memory_;  // the same one's
   Mutex mutex_;
   bool lane_open_ ABSL_GUARDED_BY(mutex_) = false;
   bool compact_ = false;  // history was deleted; lane thread

@@ -15,11 +15,13 @@ constexpr size_t kReads = 100;  // in one transaction: below etcd's 128
 
 }  // namespace
 
-EtcdLaneTxn::EtcdLaneTxn(Store* store, KindCache* kinds, LaneState state, SteadyTime until,
-                         std::function<void()> release)
+EtcdLaneTxn::EtcdLaneTxn(Store* store, KindCache* kinds, LaneMemory* memory, LaneState state,
+                         bool assumed, SteadyTime until, std::function<void()> release)
     : store_(store),
       kinds_(kinds),
+      memory_(memory),
       state_(std::move(state)),
+      assumed_(assumed),
       lane_(state_.head.lane),
       until_(until),
       release_(std::move(release)),
@@ -46,12 +48,36 @@ absl::Status EtcdLaneTxn::CheckOwner(const LaneOwner& owner) const {
 absl::Status EtcdLaneTxn::Read(absl::Span<const std::string_view> keys, absl::Span<Current> out) {
   if (keys.size() != out.size() || committed_) return Misused("Read: sizes differ, or too late");
   if (absl::Status status = Fetch(Keys(keys.begin(), keys.end())); !status.ok()) return status;
+  Answer(keys, out);
+  return absl::OkStatus();
+}
+
+void EtcdLaneTxn::Answer(absl::Span<const std::string_view> keys, absl::Span<Current> out) const {
   for (size_t i = 0; i < keys.size(); ++i) {
     const auto at = seen_.find(keys[i]);
     out[i] = at == seen_.end() || at->second.etcd_mod == 0
                  ? Current()
                  : Current{at->second.meta, at->second.value};
   }
+}
+
+// What is not remembered is taken to be absent, as it is for a create.
+void EtcdLaneTxn::ReadMemory(absl::Span<const std::string_view> keys, absl::Span<Current> out) {
+  for (const std::string_view key : keys) {
+    const Seen* const seen = memory_->rows.Find(key);
+    seen_[std::string(key)] = seen == nullptr ? Seen() : *seen;
+  }
+  Answer(keys, out);
+}
+
+absl::Status EtcdLaneTxn::ReadFound(absl::Span<const std::string_view> keys,
+                                    absl::Span<const pb::RangeResponse> found,
+                                    absl::Span<Current> out) {
+  for (size_t i = 0; i < keys.size(); ++i) {
+    absl::Status noticed = Notice(std::string(keys[i]), found[i]);
+    if (!noticed.ok()) return noticed;
+  }
+  Answer(keys, out);
   return absl::OkStatus();
 }
 
@@ -109,6 +135,30 @@ absl::Status EtcdLaneTxn::CheckForeign(const std::string& key, const Seen& seen)
                    ": stop whatever else writes to this etcd (a stock kube-apiserver?); then save "
                    "the value (etcdctl get), delete the key (etcdctl del) and create it again"),
       store_->name());
+}
+
+// The compare of the state's revision is that of any take. No compare of a claim: what
+// the state says of the epoch decides, and claims only keep others from beginning one.
+absl::Status EtcdLaneTxn::Take(const LaneOwner& owner, int64_t first, int64_t last) {
+  const int64_t out = handed_out();
+  if (took_ || decided_ || out == 0 || first != out + 1) {
+    return Misused("Take comes once, behind Apply, with the numbers that are next");
+  }
+  Stored next = state_.numbers;
+  if (next.state.m_id != owner.m_id || next.state.epoch != owner.epoch) {
+    return NumbersWentOn(out, store_->name());
+  }
+  const std::string& lane = store_->lane_in_numbers();
+  next.txn = next_.txn;
+  next.state.reserved = next.alloc[lane] = last;
+  next.state.clean = false;
+  BackendMark& mark = next.state.backends[lane];
+  mark.confirmed = std::max(mark.confirmed, lane_.head);
+  Expect(StateKey(), state_.numbers_mod);
+  Put(StateKey(), EncodeState(next));
+  next_numbers_ = std::move(next);
+  took_ = true;
+  return absl::OkStatus();
 }
 
 absl::Status EtcdLaneTxn::Guard(const LaneOwner& owner, int64_t first, int64_t last) {

@@ -43,6 +43,7 @@ class EtcdMetadata : public ClaimedMetadata {
   absl::Status Ping() override;
 
   // shared_metadata.cc
+  absl::StatusOr<NumbersPlace> NumbersAt() override;
   absl::StatusOr<int64_t> Take(absl::Span<const TakeWish> wishes) override;
   absl::StatusOr<Numbers> ReadNumbers() override;
   absl::StatusOr<std::string> ReadTopology() override;

@@ -7,6 +7,16 @@
 
 namespace storage::etcd {
 
+// Only this cluster, and no copy of it, has a key of this name.
+absl::StatusOr<NumbersPlace> EtcdMetadata::NumbersAt() {
+  pb::RangeResponse response;
+  absl::Status status = client_->Range(RangeOf(StateKey(), "", 0), &response);
+  if (!status.ok()) return status;
+  MutexLock lock(&mutex_);
+  return NumbersPlace{found_.m_id, absl::StrCat(response.header().cluster_id()), claim_.share(),
+                      ""};
+}
+
 // The compare of the state's revision lets one take happen after the other. Above the
 // numbers of a lane are those of the lanes behind it in the same take.
 absl::StatusOr<int64_t> EtcdMetadata::Take(absl::Span<const TakeWish> wishes) {

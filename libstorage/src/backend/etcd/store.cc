@@ -52,9 +52,58 @@ absl::StatusOr<LaneState> Store::ReadLane(int64_t at, SteadyTime until) {
   const absl::Status status =
       client_->Range(RangeOf(LanePrefix(), PrefixEnd(LanePrefix()), at), &response, until);
   if (!status.ok()) return status;
-  LaneState state;
-  state.etcd_rev = at == 0 ? response.header().revision() : at;
   Saw(response.header().revision());
+  return LaneOf(response, at == 0 ? response.header().revision() : at, until);
+}
+
+absl::StatusOr<LaneState> Store::ReadLaneAndNumbers(absl::Span<const std::string_view> keys,
+                                                    std::vector<pb::RangeResponse>* found,
+                                                    SteadyTime until) {
+  const bool with_numbers = !lane_in_numbers_.empty();
+  pb::TxnRequest request;
+  *request.add_success()->mutable_request_range() =
+      RangeOf(LanePrefix(), PrefixEnd(LanePrefix()), 0);
+  if (with_numbers) AddRange(&request, StateKey());
+  for (const std::string_view key : keys) AddRange(&request, std::string(key));
+  pb::TxnResponse response;
+  if (absl::Status status = client_->Read(request, &response, until); !status.ok()) return status;
+  Saw(response.header().revision());
+  for (int i = with_numbers ? 2 : 1; i < response.responses_size(); ++i) {
+    found->push_back(std::move(*response.mutable_responses(i)->mutable_response_range()));
+  }
+  absl::StatusOr<LaneState> state =
+      LaneOf(response.responses(0).response_range(), response.header().revision(), until);
+  if (!state.ok() || !with_numbers) return state;
+  const pb::RangeResponse& numbers = response.responses(1).response_range();
+  if (numbers.kvs_size() == 0) return state;
+  absl::Status decoded = DecodeState(numbers.kvs(0).value(), name(), &state->numbers);
+  if (!decoded.ok()) return decoded;
+  state->numbers_mod = numbers.kvs(0).mod_revision();
+  return state;
+}
+
+absl::StatusOr<bool> Store::ShareNumbers(const NumbersPlace& place) {
+  pb::TxnRequest request;
+  AddRange(&request, StateKey());
+  AddRange(&request, place.mark);
+  pb::TxnResponse response;
+  if (absl::Status status = client_->Read(request, &response); !status.ok()) return status;
+  const pb::RangeResponse& numbers = response.responses(0).response_range();
+  const bool marked = response.responses(1).response_range().kvs_size() > 0;
+  if (absl::StrCat(response.header().cluster_id()) != place.place || !marked) return false;
+  if (numbers.kvs_size() == 0) return false;
+  Stored stored;
+  absl::Status decoded = DecodeState(numbers.kvs(0).value(), name(), &stored);
+  if (!decoded.ok()) return decoded;
+  if (stored.state.m_id != place.m_id || stored.has_topo) return false;
+  lane_in_numbers_ = place.lane;
+  return true;
+}
+
+absl::StatusOr<LaneState> Store::LaneOf(const pb::RangeResponse& response, int64_t etcd_rev,
+                                        SteadyTime until) {
+  LaneState state;
+  state.etcd_rev = etcd_rev;
   for (const pb::KeyValue& kv : response.kvs()) {
     if (absl::Status decoded = DecodeLane(kv, &state, name()); !decoded.ok()) return decoded;
   }
@@ -64,8 +113,12 @@ absl::StatusOr<LaneState> Store::ReadLane(int64_t at, SteadyTime until) {
     // What stock Kubernetes wrote has etcd's revisions: ours begin above them.
     if (state.foreign_objects > 0) lane.head = lane.floor = state.etcd_rev;
   }
-  lane.floor = std::max(lane.floor, std::min(lane.head, outside_floor_.load()));
+  ApplyOutsideFloor(&lane);
   return state;
+}
+
+void Store::ApplyOutsideFloor(Lane* lane) const {
+  lane->floor = std::max(lane->floor, std::min(lane->head, outside_floor_.load()));
 }
 
 absl::Status Store::CountForeign(LaneState* state, SteadyTime until) {

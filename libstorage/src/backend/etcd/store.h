@@ -17,6 +17,7 @@
 #include "src/backend/backend.h"
 #include "src/backend/etcd/client.h"
 #include "src/backend/etcd/codec.h"
+#include "src/backend/etcd/meta_state.h"
 
 namespace storage::etcd {
 
@@ -28,6 +29,8 @@ struct LaneState {
   int64_t trim_mod = 0;
   int64_t etcd_rev = 0;         // where it was read
   int64_t foreign_objects = 0;  // never adopted: keys that are there all the same
+  Stored numbers;               // of the metadata store, if it is here and was asked for
+  int64_t numbers_mod = 0;      // etcd's revision of them; 0 = not read
 };
 
 // A batch of the log, and etcd's revision in which it was committed.
@@ -49,6 +52,17 @@ class Store {
 
   // at: a revision of etcd, 0 = now.
   absl::StatusOr<LaneState> ReadLane(int64_t at, SteadyTime until = SteadyAfter(kCallTime));
+  // Now, with the metadata store's numbers when they are here.
+  // The answers for keys are appended to found.
+  absl::StatusOr<LaneState> ReadLaneAndNumbers(absl::Span<const std::string_view> keys,
+                                               std::vector<pb::RangeResponse>* found,
+                                               SteadyTime until);
+  // The floor that a compaction from outside left.
+  void ApplyOutsideFloor(Lane* lane) const;
+  // As Backend::ShareNumbers.
+  absl::StatusOr<bool> ShareNumbers(const NumbersPlace& place);
+  // What the metadata store here calls this lane; "" = it is not here. Lane thread.
+  const std::string& lane_in_numbers() const { return lane_in_numbers_; }
   // Batches with changes above rev, ascending.
   absl::Status Log(int64_t rev, int64_t at, int64_t page, const LoggedSink& sink);
   // The first of them; its etcd_rev is 0 when there is none.
@@ -83,11 +97,14 @@ class Store {
   int64_t FirstOf(int64_t token);  // 0 = not known
 
  private:
+  absl::StatusOr<LaneState> LaneOf(const pb::RangeResponse& lane, int64_t etcd_rev,
+                                   SteadyTime until);
   absl::Status CountForeign(LaneState* state, SteadyTime until);
   absl::StatusOr<int64_t> OldestReadable(int64_t newest);
   void Saw(int64_t etcd_rev);
 
   const std::unique_ptr<Client> client_;
+  std::string lane_in_numbers_;
   std::atomic<int64_t> seen_{0};           // highest revision of etcd in any answer
   std::atomic<int64_t> outside_floor_{0};  // what a compaction from outside left
   Mutex mutex_;

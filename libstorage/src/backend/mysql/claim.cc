@@ -18,7 +18,7 @@ constexpr int kStartTries = 20;
 // Between looks at servers that may go away.
 constexpr std::chrono::milliseconds kLookEvery{50};
 
-std::string LockOf(const std::string& token) { return Bytes("stg.server." + token); }
+std::string LockOf(const std::string& token) { return Bytes(ServerLock(token)); }
 
 // Locks wait in whole seconds.
 absl::StatusOr<bool> Lock(Connection* connection, const std::string& name, int seconds) {
@@ -126,6 +126,8 @@ absl::Status ShareOrOwn(Connection* connection, const std::string& token, bool* 
 }
 
 }  // namespace
+
+std::string ServerLock(const std::string& token) { return "stg.server." + token; }
 
 absl::Status Claim(Connection* connection) {
   const absl::StatusOr<bool> alone = Lock(connection, kClaim, 1);

@@ -15,6 +15,9 @@
 
 namespace storage::mysql {
 
+// The lock that a server with this token holds while it shares.
+std::string ServerLock(const std::string& token);
+
 // Takes the claim for this session alone. BUSY names the holder, or a server that shares.
 absl::Status Claim(Connection* connection);
 

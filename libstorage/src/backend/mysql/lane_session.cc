@@ -100,6 +100,23 @@ absl::Status LaneSession::CheckDurability() {
   return written;
 }
 
+// A copy of the schema or of the server has the same store in it, but not the lock that
+// its session holds. Whose user may not read it takes its numbers by the store's session.
+absl::StatusOr<bool> LaneSession::ShareNumbers(const NumbersPlace& place) {
+  const auto connection = Get();
+  if (!connection.ok()) return connection.status();
+  auto rows = (*connection)
+                  ->Select("looking for the metadata store",
+                           absl::StrCat("SELECT COUNT(*) FROM stg_m_state WHERE id = 1 AND m_id = ",
+                                        Bytes(place.m_id), " AND DATABASE() = ", Bytes(place.place),
+                                        " AND IS_USED_LOCK(", Bytes(place.mark), ") IS NOT NULL"));
+  Rollback();
+  if (!rows.ok()) return connection_ == nullptr ? absl::StatusOr<bool>(rows.status()) : false;
+  if (!rows->Next() || rows->Int(0) != 1) return false;
+  lane_in_numbers_ = place.lane;
+  return true;
+}
+
 std::string LaneSession::EndRelaxedSql() const {
   const bool strict = connection_ != nullptr && RelaxedBecause(*connection_).empty();
   return strict && !durable() ? absl::StrCat("DELETE FROM stg_meta WHERE name = '", kRelaxed, "'")

@@ -50,6 +50,10 @@ class LaneSession {
   // Reads the settings of the server that answers, and remembers relaxed ones in
   // the database. At open, and with each new connection.
   absl::Status CheckDurability();
+  // As Backend::ShareNumbers.
+  absl::StatusOr<bool> ShareNumbers(const NumbersPlace& place);
+  // What the metadata store here calls this lane; "" = it is not here.
+  const std::string& lane_in_numbers() const { return lane_in_numbers_; }
   // For Adopt: the statement that ends the memory of relaxed settings; "" = nothing to end.
   std::string EndRelaxedSql() const;
 
@@ -59,6 +63,7 @@ class LaneSession {
   Connector* const connector_;
   std::unique_ptr<Connection> connection_;
   UnknownTokens unknown_;
+  std::string lane_in_numbers_;
   std::atomic<bool> durable_{true};
 };
 

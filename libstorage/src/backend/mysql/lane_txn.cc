@@ -14,6 +14,7 @@ constexpr char kBegin[] =
     "START TRANSACTION; SELECT m_id, epoch, gen, head, ver, floor, seq, seq_bytes FROM stg_lane "
     "WHERE id = 1 FOR UPDATE; SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', "
     "UTC_TIMESTAMP(3)) DIV 1000";
+constexpr char kHandedOut[] = "; SELECT reserved FROM stg_m_state WHERE id = 1";
 
 std::string KeyList(absl::Span<const std::string_view> keys) {
   std::string list = "(";
@@ -25,14 +26,24 @@ std::string KeyList(absl::Span<const std::string_view> keys) {
   return list;
 }
 
+std::string ReadSql(absl::Span<const std::string_view> keys) {
+  return absl::StrCat(
+      "SELECT k, create_rev, mod_rev, expire_ms, value FROM stg_objects WHERE k IN ",
+      KeyList(keys));
+}
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LaneTxn>> MysqlLaneTxn::Begin(LaneSession* session) {
+absl::StatusOr<std::unique_ptr<LaneTxn>> MysqlLaneTxn::Begin(
+    LaneSession* session, absl::Span<const std::string_view> keys, absl::Span<Current> out) {
   if (session->lane_open) {
     return MakeStatus(Code::kBusy, "a lane transaction is open", session->site().name);
   }
   // The lock has a statement of its own: what is read after it is as new as the lane row.
-  auto begun = session->Begin("locking the lane", kBegin);
+  const bool numbers = !session->lane_in_numbers().empty();
+  auto begun = session->Begin(
+      "locking the lane",
+      absl::StrCat(kBegin, numbers ? kHandedOut : "", keys.empty() ? "" : "; " + ReadSql(keys)));
   if (!begun.ok()) return begun.status();
   std::unique_ptr<MysqlLaneTxn> txn(new MysqlLaneTxn(session, session->budget()));
   session->lane_open = true;
@@ -40,8 +51,10 @@ absl::StatusOr<std::unique_ptr<LaneTxn>> MysqlLaneTxn::Begin(LaneSession* sessio
   if (!read.ok()) return read;
   txn->begun_ = std::chrono::steady_clock::now();
   if (begun->results[1].Next()) txn->now_ms_ = begun->results[1].Int(0);
+  if (numbers && begun->results[2].Next()) txn->handed_out_ = begun->results[2].Int(0);
   txn->seq_ = txn->lane_.seq;
   txn->seq_bytes_ = txn->lane_.seq_bytes;
+  if (!keys.empty()) txn->Found(&begun->results.back(), keys, out);
   return txn;
 }
 
@@ -70,11 +83,14 @@ absl::Status MysqlLaneTxn::Read(absl::Span<const std::string_view> keys, absl::S
     return Misused("Read: sizes differ, or too late");
   std::fill(out.begin(), out.end(), Current());
   if (keys.empty()) return absl::OkStatus();
-  auto rows = session_->connection()->Select(
-      "reading objects", absl::StrCat("SELECT k, create_rev, mod_rev, expire_ms, value FROM "
-                                      "stg_objects WHERE k IN ",
-                                      KeyList(keys)));
+  auto rows = session_->connection()->Select("reading objects", ReadSql(keys));
   if (!rows.ok()) return Failed(rows.status());
+  Found(&*rows, keys, out);
+  return absl::OkStatus();
+}
+
+void MysqlLaneTxn::Found(Result* rows, absl::Span<const std::string_view> keys,
+                         absl::Span<Current> out) {
   absl::flat_hash_map<std::string, Current> found;
   while (rows->Next()) {
     found[std::string(rows->Bytes(0))] =
@@ -83,10 +99,9 @@ absl::Status MysqlLaneTxn::Read(absl::Span<const std::string_view> keys, absl::S
   for (size_t i = 0; i < keys.size(); ++i) {
     const std::string key(keys[i]);
     const auto it = found.find(key);
-    if (it != found.end()) out[i] = it->second;
+    out[i] = it == found.end() ? Current() : it->second;
     known_[key] = Known{out[i].meta.create_rev, static_cast<int64_t>(out[i].value.size())};
   }
-  return absl::OkStatus();
 }
 
 // Sizes of what Read was not asked for.
@@ -167,10 +182,27 @@ absl::Status MysqlLaneTxn::Decide(const LaneOwner& owner, const std::string& con
   absl::StrAppend(&sql, condition, ", ", head, ", 9223372036854775807 + ver + 1), ", set,
                   "ver = ver + 1 WHERE id = 1");
   const absl::Status added = script_.Add(sql);
-  if (!added.ok()) return Failed(added);
+  if (!added.ok()) return Failed(OfTake(added));
   owner_ = owner;
   stage_ = Stage::kDecided;
   return absl::OkStatus();
+}
+
+// A store that moved makes the number run out of its type, as the guard does. Its row is
+// locked from here to COMMIT: who else takes waits as for any take.
+absl::Status MysqlLaneTxn::Take(const LaneOwner& owner, int64_t first, int64_t last) {
+  if (stage_ > Stage::kApplied || took_ || handed_out_ == 0 || first != handed_out_ + 1) {
+    return Misused("Take comes once, behind Apply, with the numbers that are next");
+  }
+  took_ = true;
+  absl::Status added = script_.Add(
+      absl::StrCat("UPDATE stg_m_state SET reserved = IF(reserved = ", handed_out_,
+                   " AND m_id = ", Bytes(owner.m_id), " AND epoch = ", owner.epoch, ", ", last,
+                   ", 9223372036854775807 + reserved + 1), clean = 0 WHERE id = 1"));
+  if (!added.ok()) return Failed(added);
+  return Failed(script_.Add(absl::StrCat("UPDATE stg_m_backends SET alloc = ", last,
+                                         ", confirmed = GREATEST(confirmed, ", lane_.head,
+                                         ") WHERE name = ", Bytes(session_->lane_in_numbers()))));
 }
 
 absl::Status MysqlLaneTxn::Guard(const LaneOwner& owner, int64_t first, int64_t last) {
@@ -218,10 +250,15 @@ absl::Status MysqlLaneTxn::Commit() {
   if (stage_ != Stage::kDecided) return Misused("Commit without a guard that agreed");
   int statements = 0;
   const auto outcome = script_.Finish("COMMIT", 1, &statements);
-  if (!outcome.ok()) return Failed(outcome.status());  // COMMIT was not sent
+  if (!outcome.ok()) return Failed(OfTake(outcome.status()));  // COMMIT was not sent
   stage_ = Stage::kDone;
   if (outcome->error == 0) return absl::OkStatus();
   return CommitFailed(*outcome, statements);
+}
+
+absl::Status MysqlLaneTxn::OfTake(absl::Status status) const {
+  const bool ran_out = DriverCodeOf(status) == static_cast<int32_t>(kGuardError);
+  return took_ && ran_out ? NumbersWentOn(handed_out_, session_->site().name) : status;
 }
 
 absl::Status MysqlLaneTxn::CommitFailed(const Outcome& outcome, int statements) {
@@ -234,7 +271,7 @@ absl::Status MysqlLaneTxn::CommitFailed(const Outcome& outcome, int statements) 
                         "its lock",
                         site.name, static_cast<int32_t>(outcome.error));
     }
-    return FromMysql(outcome.error, "writing a batch", outcome.detail, site);
+    return OfTake(FromMysql(outcome.error, "writing a batch", outcome.detail, site));
   }
   session_->Drop();
   absl::Status status = FromCommit(outcome.error, outcome.detail, site);

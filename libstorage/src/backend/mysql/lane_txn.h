@@ -1,5 +1,5 @@
-// LaneTxn on MySQL, in three round trips: begin and lock the lane row, read the
-// keys, and everything else. Apply and Guard look at what they know under the
+// LaneTxn on MySQL, in two round trips: begin, lock the lane row and read the keys
+// behind the lock, and everything else. Apply and Guard look at what they know under the
 // lock and write down their statements; Commit sends them with the guard and
 // COMMIT as one text, which the server stops running at the first error. A guard
 // that is not passed is such an error.
@@ -21,7 +21,10 @@ namespace storage::mysql {
 
 class MysqlLaneTxn : public LaneTxn {
  public:
-  static absl::StatusOr<std::unique_ptr<LaneTxn>> Begin(LaneSession* session);
+  // Reads the keys as well, as Read does.
+  static absl::StatusOr<std::unique_ptr<LaneTxn>> Begin(LaneSession* session,
+                                                        absl::Span<const std::string_view> keys,
+                                                        absl::Span<Current> out);
   ~MysqlLaneTxn() override;
 
   const Lane& lane() const override { return lane_; }
@@ -30,6 +33,8 @@ class MysqlLaneTxn : public LaneTxn {
   absl::Status Apply(absl::Span<const Mutation> mutations, int64_t token) override;
   absl::Status Import(absl::Span<const MovedRow> rows) override;
   absl::Status Discard(absl::Span<const DiscardedRow> rows) override;
+  int64_t handed_out() const override { return handed_out_; }
+  absl::Status Take(const LaneOwner& owner, int64_t first, int64_t last) override;
   absl::Status Guard(const LaneOwner& owner, int64_t first, int64_t last) override;
   absl::Status Void(const LaneOwner& owner, int64_t to) override;
   absl::Status Adopt(const LaneOwner& owner, int64_t jump_to) override;
@@ -46,6 +51,7 @@ class MysqlLaneTxn : public LaneTxn {
   };
 
   MysqlLaneTxn(LaneSession* session, size_t budget) : session_(session), script_(session, budget) {}
+  void Found(Result* rows, absl::Span<const std::string_view> keys, absl::Span<Current> out);
   absl::Status Misused(const char* what) const;
   absl::Status Failed(absl::Status status);
   absl::Status LookUp(absl::Span<const Mutation> mutations);
@@ -58,6 +64,8 @@ class MysqlLaneTxn : public LaneTxn {
   // condition: SQL; set: what follows "head = ..." in the UPDATE of the lane row.
   absl::Status Decide(const LaneOwner& owner, const std::string& condition, const std::string& head,
                       const std::string& set, bool owned);
+  // An error of statements that were sent: others took numbers, if it is Take's.
+  absl::Status OfTake(absl::Status status) const;
   absl::Status CommitFailed(const Outcome& outcome, int statements);
 
   LaneSession* const session_;
@@ -67,6 +75,8 @@ class MysqlLaneTxn : public LaneTxn {
   Stage stage_ = Stage::kOpen;
   std::chrono::steady_clock::time_point begun_;
   int64_t now_ms_ = 0;  // of the server, when the lock was there
+  int64_t handed_out_ = 0;
+  bool took_ = false;
   absl::flat_hash_map<std::string, Known> known_;
   int64_t token_ = 0;
   int64_t events_ = 0;  // of the batch

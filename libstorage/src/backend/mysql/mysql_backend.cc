@@ -80,7 +80,12 @@ absl::StatusOr<std::unique_ptr<MysqlBackend>> MysqlBackend::Open(const MysqlOpti
 }
 
 absl::StatusOr<std::unique_ptr<LaneTxn>> MysqlBackend::BeginLane() {
-  return MysqlLaneTxn::Begin(&session_);
+  return MysqlLaneTxn::Begin(&session_, {}, {});
+}
+
+absl::StatusOr<std::unique_ptr<LaneTxn>> MysqlBackend::BeginLaneAndRead(
+    absl::Span<const std::string_view> keys, absl::Span<Current> out, bool may_assume) {
+  return MysqlLaneTxn::Begin(&session_, keys, out);
 }
 
 absl::StatusOr<std::unique_ptr<Snapshot>> MysqlBackend::OpenSnapshot() {

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "src/backend/backend.h"
 #include "src/backend/mysql/claim.h"
 #include "src/backend/mysql/metadata.h"
 
@@ -20,6 +21,16 @@ absl::Status MysqlMetadata::LetOthersIn(bool only) { return AdmitOthers(connecti
 void MysqlMetadata::GiveBack() {
   if (connection_ != nullptr && !connection_->broken()) ReleaseAll(connection_.get());
   connection_.reset();
+}
+
+absl::StatusOr<NumbersPlace> MysqlMetadata::NumbersAt() {
+  MutexLock lock(&mutex_);
+  const auto connection = Session();
+  if (!connection.ok()) return connection.status();
+  auto rows = (*connection)->Select("asking for the database", "SELECT DATABASE()");
+  if (!rows.ok()) return rows.status();
+  rows->Next();
+  return NumbersPlace{found_.m_id, std::string(rows->Bytes(0)), ServerLock(token_), ""};
 }
 
 // The row of state is locked from its update to COMMIT: takes come one after the other,

@@ -11,6 +11,12 @@ constexpr Statement kBegin = {"begin", "BEGIN ISOLATION LEVEL READ COMMITTED REA
 constexpr Statement kLock = {
     "lock", "SELECT " STG_LANE_COLUMNS " FROM libstorage.lane WHERE id = 1 FOR UPDATE"};
 constexpr Statement kNow = {"now", "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8"};
+constexpr Statement kRead = {
+    "read",
+    "SELECT key, create_rev, mod_rev, coalesce(expire_ms, 0), value FROM libstorage.objects "
+    "WHERE key = ANY($1)"};
+constexpr Statement kHandedOut = {"handed_out",
+                                  "SELECT reserved FROM libstorage_meta.state WHERE id = 1"};
 
 constexpr Statement kAsynchronous = {"asynchronous", "SET LOCAL synchronous_commit = off"};
 constexpr Statement kDelete = {
@@ -82,13 +88,23 @@ absl::StatusOr<Connection*> LaneSession::Ready() {
   return connection_.get();
 }
 
-absl::Status LaneSession::TryBegin(LaneRow* lane, int64_t* now_ms, bool* again) {
+void LaneSession::QueueRead(absl::Span<const std::string_view> keys) {
+  Params params;
+  params.BytesArray(keys);
+  connection_->Queue(kRead, params);
+}
+
+absl::Status LaneSession::TryBegin(absl::Span<const std::string_view> keys, Begun* begun,
+                                   bool* again) {
   const auto ready = Ready();
   if (!ready.ok()) return ready.status();
   Connection* const connection = *ready;
   connection->Queue(kBegin);
   connection->Queue(kLock);
   connection->Queue(kNow);
+  const bool numbers = !lane_in_numbers_.empty();
+  if (numbers) connection->Queue(kHandedOut);
+  if (!keys.empty()) QueueRead(keys);
   std::vector<Result> results;
   absl::Status status = connection->Finish("locking the lane", kPatienceMs, &results);
   *again = connection->broken() && !connection->timed_out() && !fresh_;
@@ -101,15 +117,42 @@ absl::Status LaneSession::TryBegin(LaneRow* lane, int64_t* now_ms, bool* again) 
     Rollback();
     return NoLaneRow(*site_);
   }
-  *lane = ReadLane(results[1]);
-  *now_ms = results[2].Int(0, 0);
+  begun->lane = ReadLane(results[1]);
+  begun->now_ms = results[2].Int(0, 0);
+  begun->handed_out = numbers && results[3].rows() == 1 ? results[3].Int(0, 0) : 0;
+  if (!keys.empty()) begun->rows = std::move(results.back());
   return status;
 }
 
-absl::Status LaneSession::Begin(LaneRow* lane, int64_t* now_ms) {
+absl::Status LaneSession::Begin(absl::Span<const std::string_view> keys, Begun* begun) {
   bool again = false;
-  const absl::Status status = TryBegin(lane, now_ms, &again);
-  return again ? TryBegin(lane, now_ms, &again) : status;
+  const absl::Status status = TryBegin(keys, begun, &again);
+  return again ? TryBegin(keys, begun, &again) : status;
+}
+
+// A copy of the database has the same store in it, but not the name that was written a
+// moment ago. Whose user may not read it takes its numbers by the store's session.
+absl::StatusOr<bool> LaneSession::ShareNumbers(const NumbersPlace& place) {
+  const auto ready = Ready();
+  if (!ready.ok()) return ready.status();
+  if ((*ready)->database_id() != place.place) return false;
+  Params params;
+  params.Text(place.m_id).Text(place.mark);
+  (*ready)->QueueOnce(
+      "SELECT count(*) FROM libstorage_meta.state s, libstorage_meta.holder h WHERE s.id = 1 "
+      "AND s.m_id = $1 AND h.token = $2 AND "
+      "has_table_privilege('libstorage_meta.state', 'UPDATE') AND "
+      "has_table_privilege('libstorage_meta.backends', 'UPDATE')",
+      params);
+  std::vector<Result> results;
+  absl::Status status = (*ready)->Finish("looking for the metadata store", kPatienceMs, &results);
+  if (!status.ok()) {
+    Rollback();
+    return (*ready)->broken() ? absl::StatusOr<bool>(status) : false;
+  }
+  if (results[0].Int(0, 0) != 1) return false;
+  lane_in_numbers_ = place.lane;
+  return true;
 }
 
 void LaneSession::Rollback() {

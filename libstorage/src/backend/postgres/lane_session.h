@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,9 +38,21 @@ class LaneSession {
   // Connects, makes the schema, reads what the database remembers.
   absl::Status Open();
 
-  // BEGIN, the lane row locked in a statement of its own, the server's clock: one
-  // round trip. A connection that the server closed meanwhile is remade once.
-  absl::Status Begin(LaneRow* lane, int64_t* now_ms);
+  struct Begun {
+    LaneRow lane;
+    int64_t now_ms = 0;          // the server's clock
+    int64_t handed_out = 0;      // by the metadata store, if it is here
+    std::optional<Result> rows;  // of the keys
+  };
+  // BEGIN, the lane row locked in a statement of its own, then what is read behind the
+  // lock: one round trip. A connection that the server closed meanwhile is remade once.
+  absl::Status Begin(absl::Span<const std::string_view> keys, Begun* begun);
+  // Key, revisions, expiry and value of each that is there.
+  void QueueRead(absl::Span<const std::string_view> keys);
+  // As Backend::ShareNumbers.
+  absl::StatusOr<bool> ShareNumbers(const NumbersPlace& place);
+  // What the metadata store here calls this lane; "" = it is not here.
+  const std::string& lane_in_numbers() const { return lane_in_numbers_; }
   // The connection in good order, made anew when it has to be.
   absl::StatusOr<Connection*> Ready();
   Connection* connection() { return connection_.get(); }
@@ -62,7 +75,7 @@ class LaneSession {
   bool lane_open = false;
 
  private:
-  absl::Status TryBegin(LaneRow* lane, int64_t* now_ms, bool* again);
+  absl::Status TryBegin(absl::Span<const std::string_view> keys, Begun* begun, bool* again);
   absl::Status RememberRelaxed();
 
   const Site* const site_;
@@ -70,6 +83,7 @@ class LaneSession {
   std::unique_ptr<Connection> connection_;
   bool fresh_ = false;  // not used yet
   std::string identity_;
+  std::string lane_in_numbers_;
   UnknownTokens unknown_;
   std::atomic<bool> was_relaxed_{false};
   std::atomic<int64_t> pruned_{0};

@@ -10,10 +10,6 @@
 namespace storage::postgres {
 namespace {
 
-constexpr Statement kRead = {
-    "read",
-    "SELECT key, create_rev, mod_rev, coalesce(expire_ms, 0), value FROM libstorage.objects "
-    "WHERE key = ANY($1)"};
 constexpr Statement kExist = {"exist", "SELECT key FROM libstorage.objects WHERE key = ANY($1)"};
 
 // A guard that hits no row divides by zero, which takes COMMIT along.
@@ -37,6 +33,15 @@ constexpr Statement kAdopt = {"adopt",
 #undef OWNED
 #undef HIT
 
+// The row of the store is locked from here to COMMIT: who else takes waits as for any take.
+constexpr Statement kTake = {
+    "take_here",
+    "WITH hit AS (UPDATE libstorage_meta.state SET reserved = $4, clean = false WHERE id = 1 "
+    "AND m_id = $1 AND epoch = $2 AND reserved = $3 RETURNING 1) SELECT 1 / count(*) FROM hit"};
+constexpr Statement kAlloc = {
+    "alloc_here",
+    "UPDATE libstorage_meta.backends SET alloc = $2, confirmed = greatest(confirmed, $3) "
+    "WHERE name = $1"};
 constexpr Statement kStrict = {"strict", "DELETE FROM libstorage.meta WHERE name = 'relaxed'"};
 constexpr Statement kNotify = {"notify", "SELECT pg_notify('libstorage', $1)"};
 constexpr Statement kCommit = {"commit", "COMMIT"};
@@ -49,17 +54,22 @@ Params Owned(const LaneRow& lane, const LaneOwner& owner) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LaneTxn>> PostgresLaneTxn::Begin(LaneSession* session) {
+absl::StatusOr<std::unique_ptr<LaneTxn>> PostgresLaneTxn::Begin(
+    LaneSession* session, absl::Span<const std::string_view> keys, absl::Span<Current> out) {
   if (session->lane_open) {
     return MakeStatus(Code::kBusy, "a lane transaction is open", session->site().name);
   }
   std::unique_ptr<PostgresLaneTxn> txn(new PostgresLaneTxn(session));
-  absl::Status begun = session->Begin(&txn->lane_, &txn->now_ms_);
-  if (!begun.ok()) {
+  LaneSession::Begun begun;
+  if (absl::Status status = session->Begin(keys, &begun); !status.ok()) {
     txn->stage_ = Stage::kDone;  // nothing to roll back
-    return begun;
+    return status;
   }
+  txn->lane_ = std::move(begun.lane);
+  txn->now_ms_ = begun.now_ms;
+  txn->handed_out_ = begun.handed_out;
   session->lane_open = true;
+  if (!keys.empty()) txn->Found(*begun.rows, keys, out);
   return txn;
 }
 
@@ -77,14 +87,15 @@ absl::Status PostgresLaneTxn::Read(absl::Span<const std::string_view> keys,
                                    absl::Span<Current> out) {
   if (keys.size() != out.size() || stage_ != Stage::kOpen || moved_)
     return Misused("Read: sizes differ, or too late");
-  Params params;
-  params.BytesArray(keys);
-  Connection* const connection = session_->connection();
-  connection->Queue(kRead, params);
+  session_->QueueRead(keys);
   std::vector<Result> results;
-  absl::Status status = connection->Finish("reading objects", kPatienceMs, &results);
-  if (!status.ok()) return status;
-  const Result& rows = results[0];
+  absl::Status status = session_->connection()->Finish("reading objects", kPatienceMs, &results);
+  if (status.ok()) Found(results[0], keys, out);
+  return status;
+}
+
+void PostgresLaneTxn::Found(const Result& rows, absl::Span<const std::string_view> keys,
+                            absl::Span<Current> out) {
   absl::flat_hash_map<std::string_view, int> row_of;
   for (int row = 0; row < rows.rows(); ++row) row_of[rows.Bytes(row, 0)] = row;
   for (size_t i = 0; i < keys.size(); ++i) {
@@ -96,7 +107,6 @@ absl::Status PostgresLaneTxn::Read(absl::Span<const std::string_view> keys,
     out[i].meta = ObjectMeta{rows.Int(row, 2), rows.Int(row, 1), rows.Int(row, 3)};
     out[i].value = Blob(rows.Bytes(row, 4));
   }
-  return status;
 }
 
 // Who has read the keys, as the engine does, pays nothing here.
@@ -153,6 +163,21 @@ void PostgresLaneTxn::QueueNotice(int64_t head) {
   params.Text(text);
   session_->connection()->Queue(kNotify, params);
   ++queued_;
+}
+
+absl::Status PostgresLaneTxn::Take(const LaneOwner& owner, int64_t first, int64_t last) {
+  if (stage_ > Stage::kApplied || take_ != 0 || handed_out_ == 0 || first != handed_out_ + 1) {
+    return Misused("Take comes once, behind Apply, with the numbers that are next");
+  }
+  Params take;
+  take.Text(owner.m_id).Int(owner.epoch).Int(handed_out_).Int(last);
+  session_->connection()->Queue(kTake, take);
+  take_ = ++queued_;
+  Params alloc;
+  alloc.Text(session_->lane_in_numbers()).Int(last).Int(lane_.head);
+  session_->connection()->Queue(kAlloc, alloc);
+  ++queued_;
+  return absl::OkStatus();
 }
 
 absl::Status PostgresLaneTxn::Guard(const LaneOwner& owner, int64_t first, int64_t last) {
@@ -223,6 +248,9 @@ absl::Status PostgresLaneTxn::CommitFailed(const absl::Status& status, size_t co
   const Connection::Failure& failed = session_->connection()->failed();
   if (failed.state == kNoRow && failed.index + 1 == commit) {
     return GuardRefused(lane_, owner_, session_->site().name);
+  }
+  if (failed.state == kNoRow && take_ != 0 && failed.index + 1 == take_) {
+    return NumbersWentOn(handed_out_, session_->site().name);
   }
   const bool answered = !failed.state.empty();
   if (answered && (failed.index < commit || !failed.fatal)) return status;

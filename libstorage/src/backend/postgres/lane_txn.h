@@ -1,5 +1,5 @@
-// LaneTxn on PostgreSQL, in three round trips whatever the size of the batch: the
-// lock, the reads, and everything else together with COMMIT. What Guard and its
+// LaneTxn on PostgreSQL, in two round trips whatever the size of the batch: the lock
+// with the reads behind it, and everything else together with COMMIT. What Guard and its
 // like will say is known from the row under our lock, so they are answered at
 // once; the statement in the transaction says the same, or nothing commits.
 // Threads: the lane thread only.
@@ -17,7 +17,10 @@ namespace storage::postgres {
 
 class PostgresLaneTxn : public LaneTxn {
  public:
-  static absl::StatusOr<std::unique_ptr<LaneTxn>> Begin(LaneSession* session);
+  // Reads the keys as well, as Read does.
+  static absl::StatusOr<std::unique_ptr<LaneTxn>> Begin(LaneSession* session,
+                                                        absl::Span<const std::string_view> keys,
+                                                        absl::Span<Current> out);
   ~PostgresLaneTxn() override;
 
   const Lane& lane() const override { return lane_; }
@@ -26,6 +29,8 @@ class PostgresLaneTxn : public LaneTxn {
   absl::Status Apply(absl::Span<const Mutation> mutations, int64_t token) override;
   absl::Status Import(absl::Span<const MovedRow> rows) override;
   absl::Status Discard(absl::Span<const DiscardedRow> rows) override;
+  int64_t handed_out() const override { return handed_out_; }
+  absl::Status Take(const LaneOwner& owner, int64_t first, int64_t last) override;
   absl::Status Guard(const LaneOwner& owner, int64_t first, int64_t last) override;
   absl::Status Void(const LaneOwner& owner, int64_t to) override;
   absl::Status Adopt(const LaneOwner& owner, int64_t jump_to) override;
@@ -36,6 +41,7 @@ class PostgresLaneTxn : public LaneTxn {
   enum class Stage { kOpen, kApplied, kDecided, kDone };
 
   explicit PostgresLaneTxn(LaneSession* session) : session_(session) {}
+  void Found(const Result& rows, absl::Span<const std::string_view> keys, absl::Span<Current> out);
   absl::Status Misused(const char* what) const;
   // A create of a key that exists, or a change of one that does not.
   absl::Status CheckExistence(absl::Span<const Mutation> mutations);
@@ -46,6 +52,7 @@ class PostgresLaneTxn : public LaneTxn {
   LaneSession* const session_;
   LaneRow lane_;
   int64_t now_ms_ = 0;
+  int64_t handed_out_ = 0;
   Stage stage_ = Stage::kOpen;
   absl::flat_hash_map<std::string, bool> exists_;  // as far as it was read
   LaneOwner owner_;
@@ -55,6 +62,7 @@ class PostgresLaneTxn : public LaneTxn {
   int64_t rows_ = 0;
   bool moved_ = false;  // Import or Discard: no batch can follow
   size_t queued_ = 0;   // statements since the last Finish
+  size_t take_ = 0;     // which of them takes the numbers, from 1; 0 = none
 };
 
 }  // namespace storage::postgres

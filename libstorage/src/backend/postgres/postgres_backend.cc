@@ -27,7 +27,12 @@ absl::StatusOr<std::unique_ptr<PostgresBackend>> PostgresBackend::Open(
 }
 
 absl::StatusOr<std::unique_ptr<LaneTxn>> PostgresBackend::BeginLane() {
-  return PostgresLaneTxn::Begin(&session_);
+  return PostgresLaneTxn::Begin(&session_, {}, {});
+}
+
+absl::StatusOr<std::unique_ptr<LaneTxn>> PostgresBackend::BeginLaneAndRead(
+    absl::Span<const std::string_view> keys, absl::Span<Current> out, bool may_assume) {
+  return PostgresLaneTxn::Begin(&session_, keys, out);
 }
 
 absl::StatusOr<std::unique_ptr<Snapshot>> PostgresBackend::OpenSnapshot() {

@@ -23,6 +23,9 @@ class PostgresBackend : public Backend {
   bool durable() const override { return !session_.was_relaxed(); }
 
   absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLane() override;
+  absl::StatusOr<std::unique_ptr<LaneTxn>> BeginLaneAndRead(absl::Span<const std::string_view> keys,
+                                                            absl::Span<Current> out,
+                                                            bool may_assume) override;
   absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot() override;
   absl::Status Get(std::string_view key, const RowSink& sink) override;
   absl::StatusOr<int64_t> DeleteHistory(int64_t max_rows) override;
@@ -31,6 +34,9 @@ class PostgresBackend : public Backend {
   absl::StatusOr<bool> Maintain(bool idle) override;
   absl::StatusOr<BackendStats> Stats() override;
   absl::Status Ping() override;
+  absl::StatusOr<bool> ShareNumbers(const NumbersPlace& place) override {
+    return session_.ShareNumbers(place);
+  }
   std::unique_ptr<HeadWatch> WatchHead() override;
 
   int64_t OpenReadersForTest() { return readers_.open(); }

@@ -1,6 +1,7 @@
 // The metadata store for several servers: takes, and what they know of each other.
 #include <vector>
 
+#include "src/backend/backend.h"
 #include "src/backend/postgres/claim.h"
 #include "src/backend/postgres/metadata.h"
 
@@ -41,6 +42,13 @@ absl::StatusOr<bool> PostgresMetadata::TakeAlone(int64_t wait_ms) {
 
 absl::Status PostgresMetadata::LetOthersIn(bool only) {
   return AdmitOthers(connection_.get(), only);
+}
+
+// Our name is the holder's until others are let in.
+absl::StatusOr<NumbersPlace> PostgresMetadata::NumbersAt() {
+  MutexLock lock(&mutex_);
+  if (absl::Status held = Hold(); !held.ok()) return held;
+  return NumbersPlace{found_.m_id, connection_->database_id(), token_, ""};
 }
 
 absl::StatusOr<int64_t> PostgresMetadata::Take(absl::Span<const TakeWish> wishes) {
