@@ -209,9 +209,10 @@ TEST_F(EtcdFault, LimitsAreNamed) {
   // What the engine is told fits: also when every expiry changes, in several collections.
   const BatchLimits limits = backend_->limits();
   std::vector<Op> batch;
-  for (int64_t i = 0; i < limits.operations; ++i) {
+  const int64_t most = limits.operations / limits.expiring_put;
+  for (int64_t i = 0; i < most; ++i) {
     Op op = Create("/" + std::to_string(i % 6) + "/" + std::to_string(i),
-                   std::string(static_cast<size_t>(limits.bytes / limits.operations), 'v'));
+                   std::string(static_cast<size_t>(limits.bytes / most), 'v'));
     op.expire_at_ms = 5000 + i;
     batch.push_back(op);
   }

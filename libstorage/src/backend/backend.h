@@ -218,7 +218,9 @@ struct BackendStats {
 // size: the database says itself that it is too large.
 struct BatchLimits {
   int64_t operations = 512;
-  int64_t bytes = 8 << 20;  // of keys, values and attributes
+  int64_t expiring_put = 1;  // counts as so many operations
+  int64_t removal = 1;       // the same
+  int64_t bytes = 8 << 20;   // of keys, values and attributes
 };
 
 // Follows the head of a lane that other servers write too. One thread calls Read and

@@ -33,6 +33,7 @@ class ClaimedMetadata : public MetadataStore, public SharedMetadata {
   absl::StatusOr<bool> BecomeOnly(int64_t wait_ms) override;
   absl::Status Admit() override;
   void Resign() override;
+  void ReadHeadOf(const std::string& lane) override { lane_here_ = lane; }
 
  protected:
   // What we have to hold.
@@ -65,7 +66,8 @@ class ClaimedMetadata : public MetadataStore, public SharedMetadata {
   // server that starts finds nobody.
   void KeepClaim() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  bool several_;  // constant after Open
+  bool several_;           // constant after Open
+  std::string lane_here_;  // constant after ReadHeadOf
   std::atomic<bool> joined_{false};
   Mutex mutex_;
   Stage stage_ ABSL_GUARDED_BY(mutex_) = Stage::kRunning;

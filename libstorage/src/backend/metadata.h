@@ -50,6 +50,7 @@ struct Numbers {
   struct Lane {
     int64_t alloc = 0;      // highest number ever handed out for the lane
     int64_t confirmed = 0;  // highest head known committed
+    int64_t head = -1;      // committed, of the same moment; -1 = not read (ReadHeadOf)
   };
   int64_t epoch = 0;
   int64_t rev = 0;  // highest number handed out to anybody
@@ -77,6 +78,9 @@ class SharedMetadata {
 
   // Where the numbers are; lane is left empty. Between opening and Admit.
   virtual absl::StatusOr<NumbersPlace> NumbersAt() = 0;
+  // The lane is in the same database (Backend::ShareNumbers): ReadNumbers answers its head
+  // as well. Before several threads use this.
+  virtual void ReadHeadOf(const std::string& lane) = 0;
   // Hands out consecutive numbers to the wishes in their order and returns the first.
   // After an error they may have been handed out all the same: they are void then.
   virtual absl::StatusOr<int64_t> Take(absl::Span<const TakeWish> wishes) = 0;

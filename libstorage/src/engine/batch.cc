@@ -359,9 +359,8 @@ void BatchWriter::Finish(Batch* batch) {
   if (!later.empty()) lane_->Requeue(std::move(later));
 }
 
-// One poisoned operation must not fail the others: they are tried again without
-// it. An outage is nobody's fault, and a lane with undecided numbers holds
-// readers up: both get the janitor.
+// One poisoned operation must not fail the others: it is looked for by halves. An outage is
+// nobody's fault, and a lane with undecided numbers holds readers up: both get the janitor.
 void BatchWriter::AfterError(Ops ops, const absl::Status& status) {
   const Code code = CodeOf(status);
   const bool outage = code == Code::kUnavailable || code == Code::kOutcomeUnknown ||
@@ -369,8 +368,11 @@ void BatchWriter::AfterError(Ops ops, const absl::Status& status) {
   if (outage || void_to_ > 0) lane_->SetHealth(status);
   if (outage || ops.size() == 1) return FailAll(ops, status);
   if (code != Code::kNoSpace) {
-    for (std::shared_ptr<WriteOp>& op : ops) Execute({std::move(op)});
-    return;
+    const auto half = ops.begin() + static_cast<int64_t>(ops.size() / 2);
+    Ops rest(std::make_move_iterator(half), std::make_move_iterator(ops.end()));
+    ops.erase(half, ops.end());
+    Execute(std::move(ops));
+    return Execute(std::move(rest));
   }
   Ops shrinking;
   Ops growing;

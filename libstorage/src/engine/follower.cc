@@ -37,6 +37,12 @@ void LaneFollower::Look() {
   if (!look_.exchange(true)) heads_->Interrupt();
 }
 
+void LaneFollower::Heard(int64_t head) {
+  const bool new_or_less = head > env_.hub->Tail(env_.number) || head < env_.known();
+  if (new_or_less) return Look();
+  heard_.store(SteadyAfter(absl::ZeroDuration()));
+}
+
 void LaneFollower::FreshHead(Sequencer::Answer answer) {
   asks_.Add(std::move(answer));
   Look();
@@ -53,8 +59,13 @@ void LaneFollower::Run() {
   absl::Duration wait = absl::ZeroDuration();  // a first look at once
   while (!stopping_.load()) {
     int64_t hint = 0;
+    const SteadyTime begin = SteadyAfter(absl::ZeroDuration());
     if (!look_.load() && wait > absl::ZeroDuration()) hint = heads_->Wait(wait);
     if (stopping_.load()) return;
+    if (hint == 0 && !look_.load() && heard_.load() > begin) {
+      TellOfForeign();
+      continue;
+    }
     absl::StatusOr<int64_t> head = hint;
     // Before the group is taken: who asks from here on interrupts the next wait.
     look_.store(false);

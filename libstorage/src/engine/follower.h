@@ -45,6 +45,8 @@ class LaneFollower {
   // Lane thread: a batch, or a void, was committed behind prev_head.
   void Committed(int64_t prev_head, const std::vector<EventPtr>& events, int64_t head);
   void Look();  // read the head now
+  // Somebody read the head: this second's look is done, unless it is a new one.
+  void Heard(int64_t head);
   // The committed head, read after the call; by then its events are in the ring.
   void FreshHead(Sequencer::Answer answer);
 
@@ -61,6 +63,7 @@ class LaneFollower {
   Asks asks_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> look_{false};
+  std::atomic<SteadyTime> heard_{SteadyTime()};
   bool foreign_ = false;  // follower's thread
   SteadyTime told_{};     // follower's thread
   std::thread thread_;    // last

@@ -20,6 +20,11 @@ int64_t Weight(const WriteOp& op) {
   return static_cast<int64_t>(op.value.size() + op.key.size() + op.attrs.size());
 }
 
+int64_t CountOf(const WriteOp& op, const BatchLimits& limits) {
+  if (op.verb != WriteOp::Verb::kPut) return limits.removal;
+  return op.ttl_ms > 0 ? limits.expiring_put : 1;
+}
+
 int64_t SteadyNowMs() {
   using std::chrono::duration_cast;
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
@@ -171,9 +176,12 @@ bool CommitLane::WaitForWork(Ops* ops, std::vector<std::function<void()>>* tasks
   }
   tasks->swap(tasks_);
   int64_t bytes = 0;
-  while (!queue_.empty() && static_cast<int64_t>(ops->size()) < limits_.operations) {
+  int64_t count = 0;
+  while (!queue_.empty()) {
     bytes += Weight(*queue_.front());
-    if (bytes > limits_.bytes && !ops->empty()) break;
+    count += CountOf(*queue_.front(), limits_);
+    const bool full = bytes > limits_.bytes || count > limits_.operations;
+    if (full && !ops->empty()) break;
     ops->push_back(std::move(queue_.front()));
     queue_.pop_front();
   }

@@ -123,8 +123,10 @@ absl::Status ForEachBatch(const BatchLimits& limits, const RowBatch& rows,
                           const std::function<absl::Status(const RowBatch&)>& body) {
   RowBatch batch;
   int64_t bytes = 0;
+  // Rows that expire are not told apart here: as if all did.
+  const int64_t most = limits.operations / std::max(limits.expiring_put, limits.removal);
   for (const OwnedRow* row : rows) {
-    const bool full = static_cast<int64_t>(batch.size()) >= limits.operations ||
+    const bool full = static_cast<int64_t>(batch.size()) >= std::max<int64_t>(most, 1) ||
                       bytes + BytesOf(*row) > limits.bytes;
     if (full && !batch.empty()) {
       if (absl::Status status = body(batch); !status.ok()) return status;

@@ -120,6 +120,7 @@ void EngineImpl::StartSequencer(int64_t rev, std::vector<Sequencer::LaneMark> ma
   env.epoch = owner_.epoch;
   env.look = [this](int lane) { parts_[lane].follower->Look(); };
   env.void_lane = [this](int lane, int64_t upto) { parts_[lane].lane->VoidSoon(upto); };
+  env.heard = [this](int lane, int64_t head) { parts_[lane].follower->Heard(head); };
   env.saw = [this](int lane, int64_t head) { parts_[lane].lane->Saw(head); };
   env.advanced = [this](int lane) { hub_->Advanced(lane); };
   auto shared = std::make_unique<SharedSequencer>(std::move(env), rev, std::move(marks));
@@ -157,6 +158,7 @@ void EngineImpl::ShareNumbers() {
     place->lane = part.name;
     const absl::StatusOr<bool> here = part.backend->ShareNumbers(*place);
     if (!here.ok()) place = here.status();
+    if (here.ok() && *here) metadata_->shared()->ReadHeadOf(part.name);
   }
   if (place.ok()) return;
   Log(LogLevel::kWarning, absl::StrCat("numbers are taken apart from batches: looking for the "

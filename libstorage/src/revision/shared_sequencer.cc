@@ -208,6 +208,7 @@ void SharedSequencer::Note(const Numbers& numbers, Chores* chores) {
     const auto found = numbers.lanes.find(lane.mark.name);
     const Numbers::Lane in_m = found == numbers.lanes.end() ? Numbers::Lane() : found->second;
     chores->saw.emplace_back(i, in_m.confirmed);
+    if (in_m.head >= 0) chores->heard.emplace_back(i, in_m.head);
     if (lane.followed >= in_m.alloc) {
       if (numbers.rev > CompleteLocked(static_cast<int>(i))) chores->advanced.push_back(i);
       lane.resolved = std::max(lane.resolved, numbers.rev);
@@ -241,6 +242,7 @@ void SharedSequencer::Resolve() {
     decided_.SignalAll();
   }
   for (const auto& [lane, head] : chores.saw) env_.saw(lane, head);
+  for (const auto& [lane, head] : chores.heard) env_.heard(lane, head);
   for (int lane : chores.look) env_.look(lane);
   for (int lane : chores.advanced) env_.advanced(lane);
   const absl::StatusOr<int64_t> rev =

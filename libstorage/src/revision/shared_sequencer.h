@@ -33,6 +33,7 @@ struct SharedSequencerEnv {
   std::function<void(int lane)> look;                     // the follower reads the head now
   std::function<void(int lane, int64_t upto)> void_lane;  // a committed void up to there
   std::function<void(int lane, int64_t head)> saw;        // head is known committed
+  std::function<void(int lane, int64_t head)> heard;      // the database's head, just read
   std::function<void(int lane)> advanced;                 // Complete(lane) moved: wake watches
 };
 
@@ -81,7 +82,7 @@ class SharedSequencer : public Sequencer {
   };
   struct Chores {  // of one resolve, done without the lock
     std::vector<int> look, advanced;
-    std::vector<std::pair<int, int64_t>> saw;
+    std::vector<std::pair<int, int64_t>> saw, heard;
   };
 
   void Run();

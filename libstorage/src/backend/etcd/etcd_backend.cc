@@ -13,16 +13,20 @@
 namespace storage::etcd {
 namespace {
 
-// Of etcd's 128 operations in a transaction an object needs three at most (when
-// its expiry changes), the log and head one each, the rest is for counts of
-// collections. Of its 1.5 MiB, keys are written up to three times.
-constexpr int64_t kBatchOperations = 40;
+// Of etcd's 128 operations in a transaction an object needs one, with an expiry up to
+// three, and two when one that expires goes; the log, the numbers and head need one each,
+// the rest is for counts of collections. Of its 1.5 MiB, keys are written up to three times.
+constexpr int64_t kBatchOperations = 100;
+constexpr int64_t kExpiringPut = 3;
+constexpr int64_t kRemoval = 2;
 constexpr int64_t kBatchBytes = 1 << 20;
 constexpr size_t kReadsWithLane = 100;  // in one transaction: below etcd's 128
 
 }  // namespace
 
-BatchLimits EtcdBackend::limits() const { return {kBatchOperations, kBatchBytes}; }
+BatchLimits EtcdBackend::limits() const {
+  return {kBatchOperations, kExpiringPut, kRemoval, kBatchBytes};
+}
 
 absl::Status EtcdBackend::Open() {
   if (absl::Status status = CheckVersion(); !status.ok()) return status;

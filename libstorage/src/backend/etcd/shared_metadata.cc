@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "src/backend/etcd/keys.h"
 #include "src/backend/etcd/metadata.h"
 #include "src/backend/etcd/store.h"
 
@@ -42,12 +43,16 @@ absl::StatusOr<int64_t> EtcdMetadata::Take(absl::Span<const TakeWish> wishes) {
 // Waits for no take.
 absl::StatusOr<Numbers> EtcdMetadata::ReadNumbers() {
   KeepClaim();
-  pb::RangeResponse response;
-  absl::Status status = client_->Range(RangeOf(StateKey(), "", 0), &response);
+  pb::TxnRequest request;
+  AddRange(&request, StateKey());
+  if (!lane_here_.empty()) AddRange(&request, HeadKey());
+  pb::TxnResponse response;
+  absl::Status status = client_->Read(request, &response);
   if (!status.ok()) return status;
   Stored stored;
-  if (response.kvs_size() > 0) {
-    status = DecodeState(response.kvs(0).value(), client_->name(), &stored);
+  const pb::RangeResponse& state = response.responses(0).response_range();
+  if (state.kvs_size() > 0) {
+    status = DecodeState(state.kvs(0).value(), client_->name(), &stored);
     if (!status.ok()) return status;
   }
   if (stored.state.m_id != found_.m_id) {
@@ -62,6 +67,12 @@ absl::StatusOr<Numbers> EtcdMetadata::ReadNumbers() {
   for (const auto& [name, mark] : stored.state.backends) {
     numbers.lanes[name] = {stored.alloc[name], mark.confirmed};
   }
+  if (lane_here_.empty() || response.responses(1).response_range().kvs_size() == 0) return numbers;
+  Head head;
+  if (!DecodeHead(response.responses(1).response_range().kvs(0).value(), &head)) {
+    return Damaged("the lane row", client_->name());
+  }
+  numbers.lanes[lane_here_].head = head.lane.head;
   return numbers;
 }
 

@@ -80,8 +80,9 @@ absl::StatusOr<Result> MysqlMetadata::ReadApart(const std::string& sql) {
 absl::StatusOr<Numbers> MysqlMetadata::ReadNumbers() {
   KeepClaim();
   auto rows = ReadApart(
-      "SELECT s.epoch, s.reserved, s.m_id, b.name, b.alloc, b.confirmed FROM stg_m_state s "
-      "LEFT JOIN stg_m_backends b ON TRUE WHERE s.id = 1");
+      absl::StrCat("SELECT s.epoch, s.reserved, s.m_id, b.name, b.alloc, b.confirmed, ",
+                   lane_here_.empty() ? "NULL" : "(SELECT head FROM stg_lane WHERE id = 1)",
+                   " FROM stg_m_state s LEFT JOIN stg_m_backends b ON TRUE WHERE s.id = 1"));
   if (!rows.ok()) return rows.status();
   Numbers numbers;
   while (rows->Next()) {
@@ -94,7 +95,9 @@ absl::StatusOr<Numbers> MysqlMetadata::ReadNumbers() {
     numbers.epoch = rows->Int(0);
     numbers.rev = rows->Int(1);
     if (rows->IsNull(3)) continue;
-    numbers.lanes[std::string(rows->Bytes(3))] = {rows->Int(4), rows->Int(5)};
+    Numbers::Lane& lane = numbers.lanes[std::string(rows->Bytes(3))];
+    lane = {rows->Int(4), rows->Int(5)};
+    if (rows->Bytes(3) == lane_here_ && !rows->IsNull(6)) lane.head = rows->Int(6);
   }
   return numbers;
 }

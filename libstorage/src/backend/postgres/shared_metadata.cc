@@ -22,6 +22,11 @@ constexpr Statement kNumbers = {
     "numbers",
     "SELECT s.epoch, s.reserved, s.m_id, b.name, b.alloc, b.confirmed "
     "FROM libstorage_meta.state s LEFT JOIN libstorage_meta.backends b ON true WHERE s.id = 1"};
+constexpr Statement kNumbersAndHead = {
+    "numbers_and_head",
+    "SELECT s.epoch, s.reserved, s.m_id, b.name, b.alloc, b.confirmed, "
+    "(SELECT head FROM libstorage.lane WHERE id = 1) "
+    "FROM libstorage_meta.state s LEFT JOIN libstorage_meta.backends b ON true WHERE s.id = 1"};
 constexpr Statement kReadTopology = {"read_topology",
                                      "SELECT topo FROM libstorage_meta.state WHERE id = 1"};
 // The answer is the epoch when it was replaced.
@@ -90,7 +95,7 @@ absl::StatusOr<Result> PostgresMetadata::ReadApart(const Statement& statement) {
 
 absl::StatusOr<Numbers> PostgresMetadata::ReadNumbers() {
   KeepClaim();
-  const auto rows = ReadApart(kNumbers);
+  const auto rows = ReadApart(lane_here_.empty() ? kNumbers : kNumbersAndHead);
   if (!rows.ok()) return rows.status();
   if (rows->Bytes(0, 2) != found_.m_id) {
     MutexLock lock(&mutex_);
@@ -101,7 +106,9 @@ absl::StatusOr<Numbers> PostgresMetadata::ReadNumbers() {
   numbers.rev = rows->Int(0, 1);
   for (int row = 0; row < rows->rows(); ++row) {
     if (rows->IsNull(row, 3)) continue;
-    numbers.lanes[rows->Text(row, 3)] = {rows->Int(row, 4), rows->Int(row, 5)};
+    Numbers::Lane& lane = numbers.lanes[rows->Text(row, 3)];
+    lane = {rows->Int(row, 4), rows->Int(row, 5)};
+    if (rows->Bytes(row, 3) == lane_here_ && !rows->IsNull(row, 6)) lane.head = rows->Int(row, 6);
   }
   return numbers;
 }
