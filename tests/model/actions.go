@@ -11,6 +11,7 @@ const (
 	ReadHead
 	CheckOp
 	Take
+	ReadRev
 	SendCommit
 	Land
 	RollBack
@@ -73,6 +74,7 @@ var actionTable = [numActions]struct{ name, a, b, c string }{
 	ReadHead:     {"read-head", "process", "backend", "write"},
 	CheckOp:      {"check", "process", "backend", "write"},
 	Take:         {"take", "process", "backend", "number"},
+	ReadRev:      {"read-rev", "process", "backend", "number"},
 	SendCommit:   {"send-commit", "process", "backend", "write"},
 	Land:         {"commit-lands", "", "backend", "write"},
 	RollBack:     {"rolls-back", "", "backend", "write"},

@@ -22,7 +22,7 @@ func (e *emitter) epoch() {
 	if !e.c.Starts {
 		return
 	}
-	if e.c.Block > 0 {
+	if e.c.Block > 0 || e.c.Shared {
 		e.normalStart()
 		return
 	}
@@ -172,6 +172,9 @@ func (e *emitter) normalStart() {
 	job := &e.s.Boot
 	switch job.Step {
 	case bootNone:
+		if e.s.M[0].Lock != 0 {
+			return
+		}
 		e.do(NewMeta, 1, 0, 0, func(t *State) {
 			t.Boot.Step = bootFence
 			t.M[0].Epoch++
@@ -189,7 +192,11 @@ func (e *emitter) normalStart() {
 		e.do(OpenMeta, 1, 0, 0, func(t *State) {
 			t.M[0].Rev += uint8(e.c.Block)
 			for b := range t.DB {
-				t.M[0].Alloc[b] = t.Boot.Start
+				if e.c.Shared {
+					t.M[0].Alloc[b] = max(t.M[0].Alloc[b], t.Boot.Start)
+				} else {
+					t.M[0].Alloc[b] = t.Boot.Start
+				}
 				if !e.c.has(RuleVoidAtStart) {
 					t.M[0].Alloc[b] = t.DB[b].Head
 				}

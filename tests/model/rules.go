@@ -58,6 +58,16 @@ const (
 	RuleOrder                     // a merged watch delivers by revision, not lane by lane
 	RuleHeadToo                   // memory: max(head, complete), not complete alone
 	RuleShown                     // memory: what a list showed is the least the next answer says
+	RuleMetaRev                   // together: the batch compares M.rev with what it read
+	RuleMetaAlloc                 // together: alloc[b] changes with M.rev
+	RuleMetaOwner                 // together: and M's identity and epoch
+	RuleRevLocked                 // together: M.rev is read behind the lane's lock
+	RuleVoidHanded                // together: a fence voids only what M handed out
+	RuleTokenExact                // the token is the process's and the batch's, not a revision
+	RuleWentBack                  // together: a writer refuses M.rev below what it knows
+	RuleWentBackHead              // together: and below the lane's head
+	RuleWentBackRead              // together: so does who resolves
+	RuleKnownFirst                // together: what is known is read before M.rev
 	numRules
 )
 
@@ -71,6 +81,8 @@ var ruleNames = [numRules]string{
 	"void-at-start", "fence-before-copy", "raise-head", "raise-floor", "end-watches",
 	"raise-under-lock", "reap-exact", "expired-visible", "etcd-head-first", "etcd-compare",
 	"etcd-token", "minimum-raises", "token-above-floor", "closed-until-copied", "token-behind-fence", "number-by-lane", "watch-order", "head-too", "shown",
+	"meta-rev", "meta-alloc", "meta-owner", "rev-under-lock", "void-handed-out", "token-exact", "went-back",
+	"went-back-head", "went-back-read", "known-first",
 }
 
 func (r Rule) String() string { return ruleNames[r] }

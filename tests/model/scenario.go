@@ -68,6 +68,9 @@ type Scenario struct {
 	Starts      bool // process 1 is not there at first: it starts when M is lost or process 0 stalls
 	ForeignM    bool // process 1 has a metadata store of its own, from the start
 	Move        bool // keys move from route 1 to route 2
+	Together    int  // 1 + the backend in the database of the metadata store; 0 = none
+	Mixed       bool // its batches may take their numbers apart at any time
+	Shared      bool // a start changes the epoch of a metadata store that goes on handing out
 	Ticks       int  // how far the backends' clock goes
 	FloorFree   bool // floors above heads are looked at through their readers alone
 	SameInc     bool // a restored copy looks like the database before it
@@ -154,7 +157,7 @@ func (c *Scenario) Init() State {
 
 // meta is the metadata store of a process.
 func (c *Scenario) meta(p int) int {
-	if p == 1 && (c.ForeignM || c.Starts && c.Block == 0) {
+	if p == 1 && (c.ForeignM || c.Starts && c.Block == 0 && !c.Shared) {
 		return 1
 	}
 	return 0

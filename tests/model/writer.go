@@ -21,7 +21,7 @@ func (e *emitter) writer(p int) {
 		e.lockOrCheck(p, b, i)
 	case PCChecked:
 		if pr.First == 0 {
-			e.take(p, b, i, PCSend)
+			e.numbers(p, b, i)
 		}
 	case PCSend:
 		e.send(p, b, i)
@@ -52,6 +52,10 @@ func (e *emitter) begin(p, b, i int) {
 	}
 	if e.c.Etcd && !e.c.has(RuleHeadFirst) && pr.First == 0 {
 		e.take(p, b, i, PCIdle)
+		return
+	}
+	if e.c.together(b) && !e.c.has(RuleRevLocked) && pr.First == 0 && pr.Apart == 0 {
+		e.readRev(p, b, i, PCIdle)
 		return
 	}
 	if !e.c.has(RuleTwoStatements) {
@@ -131,6 +135,9 @@ func (e *emitter) check(t *State, p, b, i int) {
 	case script.Kind == Reap && e.c.has(RuleReapExact):
 		expected = mod == pr.Mod-1 && db.Obj[script.Keys[0]].Expiry == pr.Exp
 	}
+	if pr.Here == 1 && e.wentBack(t, p, b, i) {
+		return
+	}
 	if expected {
 		pr.PC = PCChecked
 		if pr.First != 0 {
@@ -148,6 +155,7 @@ func (e *emitter) check(t *State, p, b, i int) {
 func (e *emitter) idle(t *State, p int) {
 	pr := &t.P[p]
 	pr.PC, pr.First, pr.Mod, pr.Exp, pr.Snap = PCIdle, 0, 0, 0, 0
+	pr.Here, pr.Apart = 0, 0
 }
 
 // take: "one atomic durable statement: rev += n; alloc[b] = rev; confirmed[b] = max(...)".
@@ -161,6 +169,9 @@ func (e *emitter) take(p, b, i int, then uint8) {
 		return
 	}
 	if block && int(e.s.P[p].Block)+int(n) > e.blockEnd(p) {
+		return
+	}
+	if m.Lock != 0 { // waits for the row, as for any other take
 		return
 	}
 	first := m.Rev + 1
@@ -180,6 +191,12 @@ func (e *emitter) take(p, b, i int, then uint8) {
 		tm.Rev += n
 		tm.Alloc[b] = tm.Rev
 		tm.Conf[b] = max(tm.Conf[b], pr.Seen[b])
+		if e.c.has(RuleWentBack) && first <= pr.Known { // these numbers are lost, and so is the store
+			endSession(t, i)
+			pr.PC = PCStopped
+			return
+		}
+		e.c.knows(t, p, tm.Rev)
 	})
 }
 
@@ -193,9 +210,16 @@ func (e *emitter) send(p, b, i int) {
 		e.do(Reply, p, b, i, func(t *State) { e.afterFailure(t, p, i) })
 		return
 	}
+	here := e.s.P[p].Here == 1
+	if here && e.s.M[e.c.row(e.s, p)].Lock != 0 {
+		return
+	}
 	e.do(SendCommit, p, b, i, func(t *State) {
 		o := &t.Op[i]
 		o.First = t.P[p].First
+		if here && !e.handOut(t, p, i) {
+			return
+		}
 		if !guard(e.c, t, p, b, i, o.First) {
 			endSession(t, i)
 			e.afterFailure(t, p, i)
@@ -222,10 +246,11 @@ func (e *emitter) reply(p, b, i int) {
 func (e *emitter) afterFailure(t *State, p, i int) {
 	pr := &t.P[p]
 	t.Op[i].Sess = SessNone
-	if pr.First != 0 {
+	if pr.First != 0 && pr.Here == 0 {
 		pr.PC = PCVoid
 		return
 	}
+	pr.First, pr.Here = 0, 0 // nothing was handed out
 	if e.c.Move {
 		pr.Topo = t.M[e.c.meta(p)].Topo
 		pr.PC = PCIdle
