@@ -172,6 +172,10 @@ func (e *emitter) normalStart() {
 	job := &e.s.Boot
 	switch job.Step {
 	case bootNone:
+		if e.c.Shared && !e.c.has(RuleStartRev) && job.Late == 0 {
+			e.do(StartRead, 1, 0, int(e.s.M[0].Rev), func(t *State) { t.Boot.Late, t.Boot.Start = 1, t.M[0].Rev })
+			return
+		}
 		if e.s.M[0].Lock != 0 {
 			return
 		}
@@ -179,8 +183,10 @@ func (e *emitter) normalStart() {
 			t.Boot.Step = bootFence
 			t.M[0].Epoch++
 			t.P[1].Epoch = t.M[0].Epoch
-			t.P[1].Block = t.M[0].Rev
-			t.Boot.Start = t.M[0].Rev
+			if t.Boot.Late == 0 {
+				t.Boot.Start = t.M[0].Rev
+			}
+			t.P[1].Block, t.Boot.Late = t.Boot.Start, 0
 		})
 	case bootFence:
 		for b := range e.s.DB {
@@ -190,7 +196,7 @@ func (e *emitter) normalStart() {
 		}
 	case bootOpen:
 		e.do(OpenMeta, 1, 0, 0, func(t *State) {
-			t.M[0].Rev += uint8(e.c.Block)
+			t.M[0].Rev = max(t.M[0].Rev, t.Boot.Start+uint8(e.c.Block))
 			for b := range t.DB {
 				if e.c.Shared {
 					t.M[0].Alloc[b] = max(t.M[0].Alloc[b], t.Boot.Start)

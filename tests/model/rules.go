@@ -68,6 +68,8 @@ const (
 	RuleWentBackHead              // together: and below the lane's head
 	RuleWentBackRead              // together: so does who resolves
 	RuleKnownFirst                // together: what is known is read before M.rev
+	RuleStartRev                  // a start reads M.rev with or behind its epoch + 1
+	RuleEndCompare                // the clean mark does not lower M.rev
 	numRules
 )
 
@@ -83,23 +85,29 @@ var ruleNames = [numRules]string{
 	"etcd-token", "minimum-raises", "token-above-floor", "closed-until-copied", "token-behind-fence", "number-by-lane", "watch-order", "head-too", "shown",
 	"meta-rev", "meta-alloc", "meta-owner", "rev-under-lock", "void-handed-out", "token-exact", "went-back",
 	"went-back-head", "went-back-read", "known-first",
+	"start-rev", "end-compare",
 }
 
 func (r Rule) String() string { return ruleNames[r] }
 
-// Rules is a set of rules that hold.
-type Rules uint64
+// Rules is a set of rules that hold, a bit each.
+type Rules [(numRules + 63) / 64]uint64
 
 // AllRules is the protocol.
-const AllRules Rules = 1<<numRules - 1
+var AllRules = func() (all Rules) {
+	for rule := Rule(0); rule < numRules; rule++ {
+		all[rule/64] |= 1 << (rule % 64)
+	}
+	return all
+}()
 
 // Without is the set with some rules taken out.
 func (r Rules) Without(out ...Rule) Rules {
 	for _, rule := range out {
-		r &^= 1 << rule
+		r[rule/64] &^= 1 << (rule % 64)
 	}
 	return r
 }
 
 // Has tells whether the rule holds.
-func (r Rules) Has(rule Rule) bool { return r>>rule&1 == 1 }
+func (r *Rules) Has(rule Rule) bool { return r[rule/64]>>(rule%64)&1 == 1 }

@@ -70,6 +70,8 @@ type Scenario struct {
 	Move        bool // keys move from route 1 to route 2
 	Together    int  // 1 + the backend in the database of the metadata store; 0 = none
 	Mixed       bool // its batches may take their numbers apart at any time
+	Knows       bool // processes remember what was handed out, although nothing goes back
+	Ends        bool // process 2, which believes it is the last one, ends in order
 	Shared      bool // a start changes the epoch of a metadata store that goes on handing out
 	Ticks       int  // how far the backends' clock goes
 	FloorFree   bool // floors above heads are looked at through their readers alone
@@ -131,7 +133,9 @@ func (c *Scenario) genOK(v uint8, b int, keys []int, laneGen uint8) bool {
 func (c *Scenario) Init() State {
 	var s State
 	s.M[0] = Meta{Open: 1, MID: 1, Epoch: 1, Topo: 1}
-	s.M[0].Rev = uint8(c.Block)
+	if !c.Shared {
+		s.M[0].Rev = uint8(c.Block)
+	}
 	if c.ForeignM {
 		s.M[1] = Meta{Open: 1, MID: 2, Epoch: 1, Topo: 1}
 	}

@@ -17,21 +17,21 @@ func Together() *Scenario {
 // server does that lost a race a moment ago.
 func TogetherMixed() *Scenario {
 	return scenario("together-mixed", Scenario{
-		Ops:      []WriteOp{w(0, 0), w(1, 0), w(2, 2)},
+		Ops:      []WriteOp{w(0, 0), w(1, 0), w(1, 2)},
 		Reads:    []Read{{Proc: 1, Keys: []int{0, 2}}},
 		Faults:   map[Fault]int{Crash: 1, Lost: 1},
 		Together: 1, Mixed: true,
 	})
 }
 
-// TogetherAlone: a list and a watch of that backend alone, while another
+// TogetherAlone: a list and a watch of that backend alone, while one
 // process takes numbers for the other one.
 func TogetherAlone() *Scenario {
 	return scenario("together-alone", Scenario{
-		Ops:       []WriteOp{w(0, 0, 1), w(1, 0), w(2, 2)},
+		Ops:       []WriteOp{w(0, 0, 1), w(1, 0), w(1, 2)},
 		Resources: [][]int{{0, 1}},
 		Reads:     []Read{{Proc: 1, Keys: []int{0, 1}}},
-		Faults:    map[Fault]int{Lost: 1},
+		Faults:    map[Fault]int{Lost: 1, Crash: 1},
 		Together:  1, Watch: true, WatchProc: 1, FromList: true,
 	})
 }
@@ -40,7 +40,7 @@ func TogetherAlone() *Scenario {
 func TogetherWatch() *Scenario {
 	return scenario("together-watch", Scenario{
 		Ops:      []WriteOp{w(0, 0), w(1, 2), w(1, 0)},
-		Faults:   map[Fault]int{Crash: 1, Lost: 1},
+		Faults:   map[Fault]int{Crash: 1},
 		Together: 1, Watch: true, WatchProc: 1, Progress: true,
 	})
 }
@@ -88,6 +88,15 @@ func TogetherStart() *Scenario {
 	})
 }
 
+// TogetherKnown: a list tells a process of numbers while its batch is on its way.
+func TogetherKnown() *Scenario {
+	return scenario("together-known", Scenario{
+		Ops:      []WriteOp{w(0, 0), w(1, 2), w(0, 2)},
+		Reads:    []Read{{Proc: 0, Keys: []int{0, 2}}},
+		Together: 1, Knows: true,
+	})
+}
+
 // TogetherOlder: an older copy of the database comes back, M and lane at once;
 // one process, alive, has seen more.
 func TogetherOlder() *Scenario {
@@ -113,5 +122,26 @@ func TogetherEtcd() *Scenario {
 		Reads:    []Read{{Proc: 1, Keys: []int{0, 2}}},
 		Faults:   map[Fault]int{Lost: 1},
 		Together: 1, Etcd: true, ReadersVoid: true,
+	})
+}
+
+// TogetherBlocks: the successor is one that reserves blocks: alone, of an
+// earlier version, or a migration.
+func TogetherBlocks() *Scenario {
+	return scenario("together-blocks", Scenario{
+		Ops:      []WriteOp{w(0, 0), w(0, 0), w(1, 2), w(1, 0)},
+		Reads:    []Read{{Proc: 1, Keys: []int{0, 2}}},
+		Faults:   map[Fault]int{Lost: 1},
+		Together: 1, Starts: true, Shared: true, Block: 2,
+	})
+}
+
+// TogetherEnds: process 2 ends in order and believes it is the last one;
+// process 0 lost its claim on M for a moment.
+func TogetherEnds() *Scenario {
+	return scenario("together-ends", Scenario{
+		Ops:      []WriteOp{w(0, 0), w(0, 0), w(1, 2)},
+		Reads:    []Read{{Proc: 1, Keys: []int{0, 2}}},
+		Together: 1, Ends: true,
 	})
 }

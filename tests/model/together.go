@@ -10,6 +10,10 @@ package model
 // together: is backend b in the database of the metadata store?
 func (c *Scenario) together(b int) bool { return c.Together == b+1 }
 
+// takesHere: does process p hand its numbers out with its batches there? A
+// successor with a block of numbers is one of another version, or alone.
+func (c *Scenario) takesHere(p, b int) bool { return c.together(b) && (c.Block == 0 || p == 0) }
+
 // row is the metadata store that a statement of process p finds in that
 // database: after a new epoch, the new one.
 func (c *Scenario) row(s *State, p int) int {
@@ -22,7 +26,7 @@ func (c *Scenario) row(s *State, p int) int {
 // numbers: in the batch's own transaction; "tried again, for a while with an
 // ordinary take", when somebody else was faster.
 func (e *emitter) numbers(p, b, i int) {
-	if !e.c.together(b) {
+	if !e.c.takesHere(p, b) {
 		e.take(p, b, i, PCSend)
 		return
 	}
@@ -119,7 +123,7 @@ func handedOut(c *Scenario, t *State, i int) {
 
 // knows: a process remembers the highest number that was handed out for certain.
 func (c *Scenario) knows(t *State, p int, rev uint8) {
-	if c.Together > 0 && c.Faults[Restore] > 0 {
+	if c.Together > 0 && (c.Faults[Restore] > 0 || c.Knows) {
 		t.P[p].Known = max(t.P[p].Known, rev)
 	}
 }
@@ -127,4 +131,23 @@ func (c *Scenario) knows(t *State, p int, rev uint8) {
 // olderM: does M say less than process p knows? Then its lists and watches end.
 func (e *emitter) olderM(t *State, p int) bool {
 	return e.c.has(RuleWentBackRead) && t.M[e.c.meta(p)].Rev < t.P[p].Known
+}
+
+// ends: who believes to be the last one reads M.rev, looks at its lanes, and
+// writes M.rev with the clean mark. A server that lost its claim on M may go on
+// with its batches: their lane sessions need none.
+func (e *emitter) ends() {
+	job, m := &e.s.Boot, &e.s.M[0]
+	switch {
+	case !e.c.Ends || m.Lock != 0:
+	case job.Step == bootNone:
+		e.do(EndRead, 2, 0, int(m.Rev), func(t *State) { t.Boot.Step, t.Boot.Start = bootFence, m.Rev })
+	case job.Step == bootFence:
+		e.do(EndMark, 2, 0, int(job.Start), func(t *State) {
+			t.Boot.Step = bootDone
+			if !e.c.has(RuleEndCompare) {
+				t.M[0].Rev = job.Start
+			}
+		})
+	}
 }
