@@ -117,7 +117,8 @@ func Others() []Mutation {
 		without("", "the same: the next batch sees M below the lane", Together(), laws(LawAlarm), RuleVoidHanded),
 		without("", "the token of a batch that took, read without a fence", Together(), laws(LawUnknown), RuleFence),
 		without("", "a revision for a token", Together(), laws(LawAcked), RuleTokenExact),
-		without("", "a writer that hands out what it knows to be used", TogetherOlder(), laws(LawUnique), RuleWentBack),
+		without("", "a batch that hands out what its process knows", TogetherOlder(), laws(LawUnique, LawPublished, LawContents), RuleWentBack),
+		without("", "a take below what its process knows", TogetherOlder(), laws(LawUnique), RuleWentBackTake),
 		without("", "a reader that believes M below what it knows", TogetherOlder(), laws(LawBackwards), RuleWentBackRead),
 		without("", "M and lane went back, seen not looked at", TogetherOlder(), laws(LawContents), RuleSeen),
 		without("", "a minimum leaves the head of a lane with M", TogetherMinimum(), laws(LawBackwards), RuleMinRaises),
@@ -135,11 +136,11 @@ func Defences() []Mutation {
 		without("", "confirmed alone: the incarnation stands", OlderCopy(), nil, RuleConfirmed),
 		without("", "seen alone: the incarnation stands", OlderCopy(), nil, RuleSeen),
 		without("", "one process, the same incarnation: seen stands", OneWitness(), nil, RuleIncarnation),
-		without("", "M.rev read before the lane's lock: the compare stands", TogetherAlone(), nil, RuleRevLocked, RuleWentBackHead),
+		without("", "M.rev read before the lane's lock: the compare stands", TogetherSpread(), nil, RuleRevLocked, RuleWentBackHead),
 		without("", "M's epoch alone: every number is M's own", TogetherStart(), nil, RuleMetaOwner),
 		without("", "a start with an old M.rev: every number is M's own", TogetherStart(), nil, RuleStartRev),
 		without("", "M's identity alone: that of the lane stands", TogetherAccepted(), nil, RuleMetaOwner),
-		without("", "alloc with M: lists see the head that came with it", Together(), nil, RuleMetaAlloc),
+		without("", "alloc with M: lists see the head that came with it", TogetherSpread(), nil, RuleMetaAlloc),
 		without("", "the lane's head above M.rev: they go back together", TogetherOlder(), nil, RuleWentBackHead),
 		without("", "head < first: the lock and the compare stand", TogetherSpread(), nil, RuleGuardHead),
 	}
@@ -150,10 +151,12 @@ func Defences() []Mutation {
 func Limits() []Mutation {
 	same := OlderCopy()
 	same.Name, same.SameInc = "older-copy-same-incarnation", true
-	fresh := TogetherOlder()
-	fresh.Name, fresh.Ops[2].Proc = "together-older-second-process", 1
+	reads, writes := TogetherOlder(), TogetherOlder()
+	reads.Name, reads.Ops[2].Proc = "together-older-second-reader", 1
+	writes.Name, writes.Ops[2].Proc, writes.Reads = "together-older-second-writer", 1, nil
 	return []Mutation{
-		without("", "a second process hands numbers out twice", fresh, laws(LawUnique, LawPublished, LawContents)),
+		without("", "M and lane went back, a second process reads", reads, laws(LawLinear)),
+		without("", "M and lane went back, a second process hands numbers out twice", writes, laws(LawUnique)),
 		without("", "a second process repairs a copy without an incarnation", same, laws(LawContents)),
 	}
 }

@@ -35,7 +35,7 @@ func (e *emitter) take(p, b, i int, then uint8) {
 		tm.Rev += n
 		tm.Alloc[b] = tm.Rev
 		tm.Conf[b] = max(tm.Conf[b], pr.Seen[b])
-		if e.c.has(RuleWentBack) && first <= pr.Known { // these numbers are lost, and so is the store
+		if e.c.has(RuleWentBackTake) && first <= pr.Known { // these numbers are lost, and so is the store
 			endSession(t, i)
 			pr.PC = PCStopped
 			return

@@ -64,7 +64,8 @@ const (
 	RuleRevLocked                 // together: M.rev is read behind the lane's lock
 	RuleVoidHanded                // together: a fence voids only what M handed out
 	RuleTokenExact                // the token is the process's and the batch's, not a revision
-	RuleWentBack                  // together: a writer refuses M.rev below what it knows
+	RuleWentBack                  // together: a batch refuses M.rev below what its process knows
+	RuleWentBackTake              // so does a take apart
 	RuleWentBackHead              // together: and below the lane's head
 	RuleWentBackRead              // together: so does who resolves
 	RuleKnownFirst                // together: what is known is read before M.rev
@@ -83,7 +84,7 @@ var ruleNames = [numRules]string{
 	"void-at-start", "fence-before-copy", "raise-head", "raise-floor", "end-watches",
 	"raise-under-lock", "reap-exact", "expired-visible", "etcd-head-first", "etcd-compare",
 	"etcd-token", "minimum-raises", "token-above-floor", "closed-until-copied", "token-behind-fence", "number-by-lane", "watch-order", "head-too", "shown",
-	"meta-rev", "meta-alloc", "meta-owner", "rev-under-lock", "void-handed-out", "token-exact", "went-back",
+	"meta-rev", "meta-alloc", "meta-owner", "rev-under-lock", "void-handed-out", "token-exact", "went-back", "went-back-take",
 	"went-back-head", "went-back-read", "known-first",
 	"start-rev", "end-compare",
 }
