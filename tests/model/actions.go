@@ -11,6 +11,7 @@ const (
 	ReadHead
 	CheckOp
 	Take
+	ReadRev
 	SendCommit
 	Land
 	RollBack
@@ -40,12 +41,15 @@ const (
 	RaiseFloor
 	DeleteEvents
 	Tick
+	StartRead
 	NewMeta
 	FenceLane
 	ChooseStart
 	JumpLane
 	OpenMeta
 	LateFence
+	EndRead
+	EndMark
 	Announce
 	FenceLoser
 	CopyKey
@@ -73,6 +77,7 @@ var actionTable = [numActions]struct{ name, a, b, c string }{
 	ReadHead:     {"read-head", "process", "backend", "write"},
 	CheckOp:      {"check", "process", "backend", "write"},
 	Take:         {"take", "process", "backend", "number"},
+	ReadRev:      {"read-rev", "process", "backend", "number"},
 	SendCommit:   {"send-commit", "process", "backend", "write"},
 	Land:         {"commit-lands", "", "backend", "write"},
 	RollBack:     {"rolls-back", "", "backend", "write"},
@@ -102,6 +107,9 @@ var actionTable = [numActions]struct{ name, a, b, c string }{
 	RaiseFloor:   {"raise-floor", "", "backend", "floor"},
 	DeleteEvents: {"delete-events", "", "backend", "upto"},
 	Tick:         {"tick", "", "", ""},
+	StartRead:    {"start-reads-rev", "process", "", "rev"},
+	EndRead:      {"end-reads-rev", "process", "", "rev"},
+	EndMark:      {"end-marks-clean", "process", "", "rev"},
 	NewMeta:      {"new-meta", "process", "", ""},
 	FenceLane:    {"fence-lane", "process", "backend", "unreachable"},
 	ChooseStart:  {"choose-start", "process", "", ""},
@@ -179,5 +187,6 @@ func Successors(c *Scenario, s *State, emit func(Step, *State)) {
 	e.history()
 	e.epoch()
 	e.move()
+	e.ends()
 	e.faults()
 }

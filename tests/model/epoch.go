@@ -22,7 +22,7 @@ func (e *emitter) epoch() {
 	if !e.c.Starts {
 		return
 	}
-	if e.c.Block > 0 {
+	if e.c.Block > 0 || e.c.Shared {
 		e.normalStart()
 		return
 	}
@@ -172,12 +172,21 @@ func (e *emitter) normalStart() {
 	job := &e.s.Boot
 	switch job.Step {
 	case bootNone:
+		if e.c.Shared && !e.c.has(RuleStartRev) && job.Late == 0 {
+			e.do(StartRead, 1, 0, int(e.s.M[0].Rev), func(t *State) { t.Boot.Late, t.Boot.Start = 1, t.M[0].Rev })
+			return
+		}
+		if e.s.M[0].Lock != 0 {
+			return
+		}
 		e.do(NewMeta, 1, 0, 0, func(t *State) {
 			t.Boot.Step = bootFence
 			t.M[0].Epoch++
 			t.P[1].Epoch = t.M[0].Epoch
-			t.P[1].Block = t.M[0].Rev
-			t.Boot.Start = t.M[0].Rev
+			if t.Boot.Late == 0 {
+				t.Boot.Start = t.M[0].Rev
+			}
+			t.P[1].Block, t.Boot.Late = t.Boot.Start, 0
 		})
 	case bootFence:
 		for b := range e.s.DB {
@@ -187,9 +196,13 @@ func (e *emitter) normalStart() {
 		}
 	case bootOpen:
 		e.do(OpenMeta, 1, 0, 0, func(t *State) {
-			t.M[0].Rev += uint8(e.c.Block)
+			t.M[0].Rev = max(t.M[0].Rev, t.Boot.Start+uint8(e.c.Block))
 			for b := range t.DB {
-				t.M[0].Alloc[b] = t.Boot.Start
+				if e.c.Shared {
+					t.M[0].Alloc[b] = max(t.M[0].Alloc[b], t.Boot.Start)
+				} else {
+					t.M[0].Alloc[b] = t.Boot.Start
+				}
 				if !e.c.has(RuleVoidAtStart) {
 					t.M[0].Alloc[b] = t.DB[b].Head
 				}

@@ -11,7 +11,7 @@ func (e *emitter) faults() {
 	for i := range e.c.Ops {
 		e.sessionFaults(i)
 	}
-	if e.s.Faults[LoseM] > 0 && e.s.M[0].Open == 1 {
+	if e.s.Faults[LoseM] > 0 && e.s.M[0].Open == 1 && e.s.M[0].Lock == 0 {
 		e.do(LoseMeta, 0, 0, 0, func(t *State) { t.Faults[LoseM]--; t.M[0].Open = 0 })
 	}
 	if e.s.Faults[Away] > 0 && e.s.DB[1].Down == 0 {
@@ -73,9 +73,15 @@ func (e *emitter) sessionFaults(i int) {
 func (e *emitter) older() {
 	s := e.s
 	if s.Copied == 0 && s.DB[0].Lock == 0 {
-		e.do(Backup, 0, 0, 0, func(t *State) { t.Copied = 1; t.Copy = t.DB[0] })
+		e.do(Backup, 0, 0, 0, func(t *State) {
+			t.Copied, t.Copy = 1, t.DB[0]
+			if e.c.together(0) {
+				t.CopyM = t.M[0]
+			}
+		})
 	}
-	if s.Copied == 1 && s.Faults[Restore] > 0 && s.Copy.Head < s.DB[0].Head {
+	older := s.Copy.Head < s.DB[0].Head || e.c.together(0) && s.CopyM.Rev < s.M[0].Rev
+	if s.Copied == 1 && s.Faults[Restore] > 0 && older {
 		e.do(RestoreCopy, 0, 0, 0, func(t *State) { e.restore(t) })
 	}
 	refused := s.Rd[0].PC == ReadRefused
@@ -94,8 +100,15 @@ func (e *emitter) restore(t *State) {
 		}
 	}
 	t.forget(func(f Fact) bool {
-		return f.Backend != 0 || f.Rev <= t.Copy.Head || e.noticed(t, f)
+		kept := f.Backend != 0 || f.Rev <= t.Copy.Head || e.noticed(t, f)
+		if !kept && e.c.together(0) {
+			t.Used &^= bit(f.Rev) // nobody saw it
+		}
+		return kept
 	})
+	if e.c.together(0) {
+		t.M[0] = t.CopyM
+	}
 	inc := t.DB[0].Inc
 	t.DB[0] = t.Copy
 	t.DB[0].Inc = inc

@@ -193,9 +193,10 @@ func redoAt(db *DB, k int, at uint8) uint8 {
 	return value
 }
 
-func hasToken(db *DB, i int) bool {
+// hasToken: "a revision is no token where it can be drawn again".
+func hasToken(c *Scenario, db *DB, i int, first uint8) bool {
 	for _, e := range db.Ev {
-		if int(e.Token) == i+1 {
+		if int(e.Token) == i+1 || e.Rev == first && !c.has(RuleTokenExact) {
 			return true
 		}
 	}

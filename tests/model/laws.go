@@ -21,6 +21,8 @@ const (
 	LawExpected       // a write commits whose expectation does not hold
 	LawReap           // an expiry took an object that was renewed, or took it twice
 	LawPlusOne        // one writer without faults skips a number
+	LawAcked          // a write is acknowledged that was not committed
+	LawAlarm          // a metadata store that did not go back is refused as if it had
 	LawStuck          // nothing can happen any more and something is unfinished
 	LawEnds           // a run need not end
 	LawBounded        // the scope is larger than it should be
@@ -34,6 +36,7 @@ var lawNames = [numLaws]string{
 	"no failure is reported for a write that lands", "no event is lost", "events are in order, each once",
 	"progress is at least what was handed out before the request", "floor <= head",
 	"a fresh list can be watched", "expectations hold at commit", "an expiry takes what expired, once", "+1 per write",
+	"an acknowledged write is committed", "no false alarm",
 	"every task gets to its end", "every run ends", "the scope is bounded",
 }
 

@@ -62,6 +62,7 @@ func (e *emitter) readKeys(t *State, r, b int, at uint8) {
 	// found by this model). Kept only where a copy can come back.
 	if e.c.Faults[Restore] > 0 && e.c.has(RuleSeenReads) {
 		p.Seen[b] = max(p.Seen[b], t.DB[b].Head)
+		e.c.knows(t, e.c.Reads[r].Proc, t.DB[b].Head)
 	}
 	for _, k := range e.c.Reads[r].Keys {
 		if e.c.backendOf(rd.Topo, k) == b {

@@ -103,6 +103,25 @@ func Others() []Mutation {
 		without("", "etcd: a failed compare is a conflict", Etcd(), laws(LawUnknown), RuleTokenRetry),
 		without("", "etcd: a void that puts nothing", Etcd(), laws(LawContents, LawPublished), RuleVoidWrites),
 		without("", "neither epoch nor void at a start", Successor(), laws(LawContents, LawPublished, LawLinear), RuleEpoch, RuleVoidAtStart),
+		without("", "M.rev changed without a compare", Together(), laws(LawUnique), RuleMetaRev),
+		without("", "etcd: M.rev changed without a compare", TogetherEtcd(), laws(LawUnique), RuleMetaRev),
+		without("", "M.rev changed without alloc", TogetherWatch(), laws(LawWatchLost), RuleMetaAlloc),
+		without("", "M changed by a process of an old epoch", TogetherBlocks(), laws(LawLinear, LawUnique), RuleMetaOwner),
+		without("", "a start that read M.rev before its epoch", TogetherBlocks(), laws(LawLinear, LawUnique), RuleStartRev),
+		without("", "a clean mark that lowers M.rev", TogetherEnds(), laws(LawUnique, LawAlarm), RuleEndCompare),
+		without("", "M.rev read before the lane's lock", Together(), laws(LawAlarm), RuleRevLocked),
+		without("", "the same, and nobody alarmed: gaps", TogetherPlusOne(), laws(LawPlusOne), RuleRevLocked, RuleWentBackHead),
+		without("", "the same, and no compare", Together(), laws(LawUnique), RuleRevLocked, RuleWentBackHead, RuleMetaRev),
+		without("", "what is known read after M.rev", TogetherKnown(), laws(LawAlarm), RuleKnownFirst),
+		without("", "a fence that raises head above M.rev", TogetherSpread(), laws(LawFuture), RuleVoidHanded),
+		without("", "the same: the next batch sees M below the lane", Together(), laws(LawAlarm), RuleVoidHanded),
+		without("", "the token of a batch that took, read without a fence", Together(), laws(LawUnknown), RuleFence),
+		without("", "a revision for a token", Together(), laws(LawAcked), RuleTokenExact),
+		without("", "a batch that hands out what its process knows", TogetherOlder(), laws(LawUnique, LawPublished, LawContents), RuleWentBack),
+		without("", "a take below what its process knows", TogetherOlder(), laws(LawUnique), RuleWentBackTake),
+		without("", "a reader that believes M below what it knows", TogetherOlder(), laws(LawBackwards), RuleWentBackRead),
+		without("", "M and lane went back, seen not looked at", TogetherOlder(), laws(LawContents), RuleSeen),
+		without("", "a minimum leaves the head of a lane with M", TogetherMinimum(), laws(LawBackwards), RuleMinRaises),
 	}
 }
 
@@ -117,6 +136,13 @@ func Defences() []Mutation {
 		without("", "confirmed alone: the incarnation stands", OlderCopy(), nil, RuleConfirmed),
 		without("", "seen alone: the incarnation stands", OlderCopy(), nil, RuleSeen),
 		without("", "one process, the same incarnation: seen stands", OneWitness(), nil, RuleIncarnation),
+		without("", "M.rev read before the lane's lock: the compare stands", TogetherSpread(), nil, RuleRevLocked, RuleWentBackHead),
+		without("", "M's epoch alone: every number is M's own", TogetherStart(), nil, RuleMetaOwner),
+		without("", "a start with an old M.rev: every number is M's own", TogetherStart(), nil, RuleStartRev),
+		without("", "M's identity alone: that of the lane stands", TogetherAccepted(), nil, RuleMetaOwner),
+		without("", "alloc with M: lists see the head that came with it", TogetherSpread(), nil, RuleMetaAlloc),
+		without("", "the lane's head above M.rev: they go back together", TogetherOlder(), nil, RuleWentBackHead),
+		without("", "head < first: the lock and the compare stand", TogetherSpread(), nil, RuleGuardHead),
 	}
 }
 
@@ -125,7 +151,12 @@ func Defences() []Mutation {
 func Limits() []Mutation {
 	same := OlderCopy()
 	same.Name, same.SameInc = "older-copy-same-incarnation", true
+	reads, writes := TogetherOlder(), TogetherOlder()
+	reads.Name, reads.Ops[2].Proc = "together-older-second-reader", 1
+	writes.Name, writes.Ops[2].Proc, writes.Reads = "together-older-second-writer", 1, nil
 	return []Mutation{
+		without("", "M and lane went back, a second process reads", reads, laws(LawLinear)),
+		without("", "M and lane went back, a second process hands numbers out twice", writes, laws(LawUnique)),
 		without("", "a second process repairs a copy without an incarnation", same, laws(LawContents)),
 	}
 }

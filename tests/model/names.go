@@ -44,7 +44,7 @@ func (c *Scenario) mode() []string {
 		on   bool
 	}{{"memory-sequencer", c.Memory}, {"early-take", c.EarlyTake}, {"etcd", c.Etcd},
 		{"number-blocks", c.Block > 0}, {"foreign-meta", c.ForeignM}, {"successor-starts", c.Starts},
-		{"move", c.Move}, {"watch", c.Watch}, {"readers-void", c.ReadersVoid}} {
+		{"together", c.Together > 0}, {"move", c.Move}, {"watch", c.Watch}, {"readers-void", c.ReadersVoid}} {
 		if m.on {
 			out = append(out, m.name)
 		}

@@ -30,9 +30,14 @@ func (e *emitter) fence(p, b, i int) {
 		return
 	}
 	e.do(Fence, p, b, i, func(t *State) {
-		void(e.c, t, b, e.c.last(i, pr.First))
+		to := e.c.last(i, pr.First)
+		if pr.Here == 1 && e.c.has(RuleVoidHanded) {
+			to = 0
+		}
+		void(e.c, t, b, to)
 		if e.c.Faults[Restore] > 0 {
 			t.P[p].Seen[b] = max(pr.Seen[b], t.DB[b].Head)
+			e.c.knows(t, p, t.DB[b].Head)
 		}
 		if pr.PC == PCUnknown {
 			t.P[p].PC = PCToken
@@ -67,7 +72,7 @@ func (e *emitter) readToken(p, b, i int) {
 			t.P[p].PC = PCStopped
 			return
 		}
-		if hasToken(&t.DB[b], i) {
+		if hasToken(e.c, &t.DB[b], i, first) {
 			t.P[p].PC = PCFeed
 			return
 		}
@@ -88,7 +93,7 @@ func (e *emitter) readToken(p, b, i int) {
 func (e *emitter) retried(t *State, p, b, i int) {
 	o := &t.Op[i]
 	if t.DB[b].Ver == o.Ver {
-		o.Sess, o.Conn = SessFlight, 1
+		o.Sess, o.Conn, o.Takes = SessFlight, 1, t.P[p].Here
 		t.P[p].PC = PCSent
 		return
 	}
@@ -156,6 +161,10 @@ func (e *emitter) acknowledge(t *State, p, b, i int) {
 	o := &t.Op[i]
 	last := e.c.last(i, o.First)
 	o.Outcome = Acked
+	if o.Landed == 0 && t.Copied != 2 {
+		t.Bad = uint8(LawAcked)
+	}
+	e.c.knows(t, p, last)
 	t.P[p].Seen[b] = max(t.P[p].Seen[b], last)
 	for r, keys := range e.c.Resources {
 		for _, k := range keys {

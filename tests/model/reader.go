@@ -94,6 +94,11 @@ func (e *emitter) resolveRead(r int, known uint8) {
 	e.do(Resolve, r, 0, 0, func(t *State) {
 		e.ghosts(t, r, known)
 		rd := &t.Rd[r]
+		if e.olderM(t, spec.Proc) {
+			rd.PC = ReadRefused
+			return
+		}
+		e.c.knows(t, spec.Proc, m.Rev)
 		rev := m.Rev
 		if e.c.Block > 0 { // the sequencer is the process, M has what is reserved
 			rev = t.P[spec.Proc].Block
@@ -152,6 +157,10 @@ func (e *emitter) readOne(r int, known uint8, b int) {
 func (e *emitter) minimum(t *State, r, b int) {
 	rd, spec := &t.Rd[r], &e.c.Reads[r]
 	m := &t.M[e.c.meta(spec.Proc)]
+	if e.olderM(t, spec.Proc) {
+		rd.PC = ReadRefused
+		return
+	}
 	if !e.c.has(RuleOneNumber) || rd.Asked > m.Rev {
 		t.Bad = uint8(LawFuture)
 		return

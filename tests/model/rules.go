@@ -58,6 +58,19 @@ const (
 	RuleOrder                     // a merged watch delivers by revision, not lane by lane
 	RuleHeadToo                   // memory: max(head, complete), not complete alone
 	RuleShown                     // memory: what a list showed is the least the next answer says
+	RuleMetaRev                   // together: the batch compares M.rev with what it read
+	RuleMetaAlloc                 // together: alloc[b] changes with M.rev
+	RuleMetaOwner                 // together: and M's identity and epoch
+	RuleRevLocked                 // together: M.rev is read behind the lane's lock
+	RuleVoidHanded                // together: a fence voids only what M handed out
+	RuleTokenExact                // the token is the process's and the batch's, not a revision
+	RuleWentBack                  // together: a batch refuses M.rev below what its process knows
+	RuleWentBackTake              // so does a take apart
+	RuleWentBackHead              // together: and below the lane's head
+	RuleWentBackRead              // together: so does who resolves
+	RuleKnownFirst                // together: what is known is read before M.rev
+	RuleStartRev                  // a start reads M.rev with or behind its epoch + 1
+	RuleEndCompare                // the clean mark does not lower M.rev
 	numRules
 )
 
@@ -71,23 +84,31 @@ var ruleNames = [numRules]string{
 	"void-at-start", "fence-before-copy", "raise-head", "raise-floor", "end-watches",
 	"raise-under-lock", "reap-exact", "expired-visible", "etcd-head-first", "etcd-compare",
 	"etcd-token", "minimum-raises", "token-above-floor", "closed-until-copied", "token-behind-fence", "number-by-lane", "watch-order", "head-too", "shown",
+	"meta-rev", "meta-alloc", "meta-owner", "rev-under-lock", "void-handed-out", "token-exact", "went-back", "went-back-take",
+	"went-back-head", "went-back-read", "known-first",
+	"start-rev", "end-compare",
 }
 
 func (r Rule) String() string { return ruleNames[r] }
 
-// Rules is a set of rules that hold.
-type Rules uint64
+// Rules is a set of rules that hold, a bit each.
+type Rules [(numRules + 63) / 64]uint64
 
 // AllRules is the protocol.
-const AllRules Rules = 1<<numRules - 1
+var AllRules = func() (all Rules) {
+	for rule := Rule(0); rule < numRules; rule++ {
+		all[rule/64] |= 1 << (rule % 64)
+	}
+	return all
+}()
 
 // Without is the set with some rules taken out.
 func (r Rules) Without(out ...Rule) Rules {
 	for _, rule := range out {
-		r &^= 1 << rule
+		r[rule/64] &^= 1 << (rule % 64)
 	}
 	return r
 }
 
 // Has tells whether the rule holds.
-func (r Rules) Has(rule Rule) bool { return r>>rule&1 == 1 }
+func (r *Rules) Has(rule Rule) bool { return r[rule/64]>>(rule%64)&1 == 1 }

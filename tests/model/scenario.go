@@ -68,6 +68,11 @@ type Scenario struct {
 	Starts      bool // process 1 is not there at first: it starts when M is lost or process 0 stalls
 	ForeignM    bool // process 1 has a metadata store of its own, from the start
 	Move        bool // keys move from route 1 to route 2
+	Together    int  // 1 + the backend in the database of the metadata store; 0 = none
+	Mixed       bool // its batches may take their numbers apart at any time
+	Knows       bool // processes remember what was handed out, although nothing goes back
+	Ends        bool // process 2, which believes it is the last one, ends in order
+	Shared      bool // a start changes the epoch of a metadata store that goes on handing out
 	Ticks       int  // how far the backends' clock goes
 	FloorFree   bool // floors above heads are looked at through their readers alone
 	SameInc     bool // a restored copy looks like the database before it
@@ -128,7 +133,9 @@ func (c *Scenario) genOK(v uint8, b int, keys []int, laneGen uint8) bool {
 func (c *Scenario) Init() State {
 	var s State
 	s.M[0] = Meta{Open: 1, MID: 1, Epoch: 1, Topo: 1}
-	s.M[0].Rev = uint8(c.Block)
+	if !c.Shared {
+		s.M[0].Rev = uint8(c.Block)
+	}
 	if c.ForeignM {
 		s.M[1] = Meta{Open: 1, MID: 2, Epoch: 1, Topo: 1}
 	}
@@ -154,7 +161,7 @@ func (c *Scenario) Init() State {
 
 // meta is the metadata store of a process.
 func (c *Scenario) meta(p int) int {
-	if p == 1 && (c.ForeignM || c.Starts && c.Block == 0) {
+	if p == 1 && (c.ForeignM || c.Starts && c.Block == 0 && !c.Shared) {
 		return 1
 	}
 	return 0

@@ -8,7 +8,8 @@ func (e *emitter) sessions() {
 		o := &e.s.Op[i]
 		b := int(o.Backend)
 		if o.Sess == SessFlight {
-			if e.c.Etcd && e.c.has(RuleHeadCompare) && e.s.DB[b].Ver != o.Ver {
+			moved := e.c.has(RuleHeadCompare) && e.s.DB[b].Ver != o.Ver || o.Takes == 1 && !e.c.metaIs(e.s, e.c.Ops[i].Proc, o.First)
+			if e.c.Etcd && moved {
 				e.do(RollBack, 0, b, i, func(t *State) { refuse(t, i) })
 				continue
 			}
@@ -24,6 +25,9 @@ func (e *emitter) sessions() {
 func land(c *Scenario, t *State, i int) {
 	commit(c, t, i)
 	o := &t.Op[i]
+	if o.Takes == 1 {
+		handedOut(c, t, i)
+	}
 	conn := o.Conn
 	endSession(t, i)
 	if conn == 1 {
@@ -46,5 +50,10 @@ func endSession(t *State, i int) {
 	if t.DB[o.Backend].Lock == uint8(i+1) {
 		t.DB[o.Backend].Lock = 0
 	}
-	o.Sess, o.Conn = SessNone, 0
+	for n := range t.M {
+		if t.M[n].Lock == uint8(i+1) {
+			t.M[n].Lock = 0
+		}
+	}
+	o.Sess, o.Conn, o.Takes = SessNone, 0, 0
 }

@@ -52,6 +52,7 @@ type Meta struct {
 	Alloc [NumBackends]uint8
 	Conf  [NumBackends]uint8 // confirmed
 	Inc   [NumBackends]uint8
+	Lock  uint8 // 1 + operation whose session changed the row and has not ended; 0 = free
 }
 
 // Where a process is with its operation.
@@ -82,6 +83,9 @@ type Proc struct {
 	Epoch uint8
 	Topo  uint8 // topology version it knows
 	Block uint8 // numbers from a reserved block: the last one used
+	Here  uint8 // 1 = First is M.rev + 1 as read, handed out by the COMMIT of the batch itself
+	Apart uint8 // 1 = others were faster once: the next numbers may be taken apart
+	Known uint8 // highest number it knows to have been handed out
 	Seen  [NumBackends]uint8
 }
 
@@ -113,6 +117,7 @@ type OpState struct {
 	First   uint8
 	Head    uint8 // as read under the lock: PrevHead of the ring
 	Ver     uint8
+	Takes   uint8 // 1 = COMMIT hands the numbers out too
 }
 
 // Where a read is.
@@ -174,7 +179,8 @@ type State struct {
 	Watch  Watch
 	Used   uint64 // ghost: revisions ever committed
 	DB     [NumBackends]DB
-	Copy   DB // an older copy of backend 0
+	Copy   DB   // an older copy of backend 0
+	CopyM  Meta // and of a metadata store in the same database
 	M      [2]Meta
 	P      [NumProcs]Proc
 	Op     [NumOps]OpState
@@ -191,7 +197,7 @@ type State struct {
 	Copied uint8 // 1 = Copy holds a backup
 	Lost   uint8 // 1 = the operator accepted a loss
 	Bad    uint8 // ghost: the law that broke
-	_      [4]uint8
+	_      [1]uint8
 }
 
 func bit(rev uint8) uint64 { return 1 << rev }

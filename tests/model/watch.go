@@ -75,7 +75,10 @@ func (e *emitter) polls() {
 	for b := range e.s.DB {
 		db := &e.s.DB[b]
 		if reachable(e.s, e.c.WatchProc, b) && e.usable(e.c.WatchProc, b) && db.Head > e.s.Watch.Tail[b] {
-			e.do(Poll, 0, b, 0, func(t *State) { poll(e.c, t, b) })
+			e.do(Poll, 0, b, 0, func(t *State) {
+				poll(e.c, t, b)
+				e.c.knows(t, e.c.WatchProc, db.Head)
+			})
 		}
 	}
 }
@@ -120,6 +123,11 @@ func (e *emitter) watchResolve(s uint8, set func(uint8)) {
 		asked := w.Want == 1
 		if m.Open == 1 && (m.Rev > w.Bound || asked) {
 			e.do(WatchResolve, 0, 0, int(m.Rev), func(t *State) {
+				if e.olderM(t, e.c.WatchProc) {
+					t.Watch.On = 2
+					return
+				}
+				e.c.knows(t, e.c.WatchProc, m.Rev)
 				t.Watch.Rev, t.Watch.Alloc = m.Rev, m.Alloc
 				if asked {
 					t.Watch.Want, t.Watch.Asked = 2, m.Rev

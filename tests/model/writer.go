@@ -21,7 +21,7 @@ func (e *emitter) writer(p int) {
 		e.lockOrCheck(p, b, i)
 	case PCChecked:
 		if pr.First == 0 {
-			e.take(p, b, i, PCSend)
+			e.numbers(p, b, i)
 		}
 	case PCSend:
 		e.send(p, b, i)
@@ -52,6 +52,10 @@ func (e *emitter) begin(p, b, i int) {
 	}
 	if e.c.Etcd && !e.c.has(RuleHeadFirst) && pr.First == 0 {
 		e.take(p, b, i, PCIdle)
+		return
+	}
+	if e.c.takesHere(p, b) && !e.c.has(RuleRevLocked) && pr.First == 0 && pr.Apart == 0 {
+		e.readRev(p, b, i, PCIdle)
 		return
 	}
 	if !e.c.has(RuleTwoStatements) {
@@ -131,6 +135,9 @@ func (e *emitter) check(t *State, p, b, i int) {
 	case script.Kind == Reap && e.c.has(RuleReapExact):
 		expected = mod == pr.Mod-1 && db.Obj[script.Keys[0]].Expiry == pr.Exp
 	}
+	if pr.Here == 1 && e.wentBack(t, p, b, i) {
+		return
+	}
 	if expected {
 		pr.PC = PCChecked
 		if pr.First != 0 {
@@ -148,43 +155,8 @@ func (e *emitter) check(t *State, p, b, i int) {
 func (e *emitter) idle(t *State, p int) {
 	pr := &t.P[p]
 	pr.PC, pr.First, pr.Mod, pr.Exp, pr.Snap = PCIdle, 0, 0, 0, 0
+	pr.Here, pr.Apart = 0, 0
 }
-
-// take: "one atomic durable statement: rev += n; alloc[b] = rev; confirmed[b] = max(...)".
-func (e *emitter) take(p, b, i int, then uint8) {
-	n := uint8(len(e.c.Ops[i].Keys))
-	m := &e.s.M[e.c.meta(p)]
-	block := e.c.Block > 0
-	if !block && (m.Open == 0 || m.Epoch != e.s.P[p].Epoch) {
-		// M is gone: nobody may wait for it with the lane locked.
-		e.do(Take, p, b, 0, func(t *State) { endSession(t, i); t.P[p].PC = PCStopped })
-		return
-	}
-	if block && int(e.s.P[p].Block)+int(n) > e.blockEnd(p) {
-		return
-	}
-	first := m.Rev + 1
-	if block {
-		first = e.s.P[p].Block + 1
-	}
-	e.do(Take, p, b, int(first), func(t *State) {
-		tm, pr := &t.M[e.c.meta(p)], &t.P[p]
-		pr.PC, pr.First = then, first
-		if block {
-			pr.Block += n
-			if p == 1 {
-				tm.Alloc[b] = pr.Block
-			}
-			return
-		}
-		tm.Rev += n
-		tm.Alloc[b] = tm.Rev
-		tm.Conf[b] = max(tm.Conf[b], pr.Seen[b])
-	})
-}
-
-// blockEnd: the first process has the first block, its successor the second.
-func (e *emitter) blockEnd(p int) int { return e.c.Block * (1 + p) }
 
 // send: objects, events and token, then the guard; when it passes, COMMIT is on
 // its way and nobody can call it back.
@@ -193,9 +165,16 @@ func (e *emitter) send(p, b, i int) {
 		e.do(Reply, p, b, i, func(t *State) { e.afterFailure(t, p, i) })
 		return
 	}
+	here := e.s.P[p].Here == 1
+	if here && e.s.M[e.c.row(e.s, p)].Lock != 0 {
+		return
+	}
 	e.do(SendCommit, p, b, i, func(t *State) {
 		o := &t.Op[i]
 		o.First = t.P[p].First
+		if here && !e.handOut(t, p, i) {
+			return
+		}
 		if !guard(e.c, t, p, b, i, o.First) {
 			endSession(t, i)
 			e.afterFailure(t, p, i)
@@ -222,10 +201,11 @@ func (e *emitter) reply(p, b, i int) {
 func (e *emitter) afterFailure(t *State, p, i int) {
 	pr := &t.P[p]
 	t.Op[i].Sess = SessNone
-	if pr.First != 0 {
+	if pr.First != 0 && pr.Here == 0 {
 		pr.PC = PCVoid
 		return
 	}
+	pr.First, pr.Here = 0, 0 // nothing was handed out
 	if e.c.Move {
 		pr.Topo = t.M[e.c.meta(p)].Topo
 		pr.PC = PCIdle
