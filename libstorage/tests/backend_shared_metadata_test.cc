@@ -230,6 +230,30 @@ TEST_P(SharedMetadataTest, ALaneFindsTheStoreThatIsBesideIt) {
   EXPECT_OK((*txn)->Take({at.m_id, 1, 1}, 8, 9));
 }
 
+// The batch of a server that lost its claim takes numbers while the last one ends: the
+// mark would hand them out again (model: together-ends).
+TEST_P(SharedMetadataTest, ACleanMarkLowersNothing) {
+  {
+    auto one = OpenFirst();
+    ASSERT_NE(one, nullptr);
+    const std::vector<TakeWish> wishes = {{"a", 5, 0}};
+    ASSERT_OK(one->shared()->Take(wishes).status());
+    EXPECT_OK(one->Finish(3, {}));
+  }
+  {
+    auto two = Open();
+    ASSERT_NE(two, nullptr);
+    EXPECT_FALSE(two->found().clean);
+    EXPECT_EQ(two->found().reserved, 5);
+    EXPECT_OK(two->Start().status());
+    EXPECT_OK(two->Finish(5, {}));
+  }
+  auto three = Open();
+  ASSERT_NE(three, nullptr);
+  EXPECT_TRUE(three->found().clean);
+  EXPECT_EQ(three->found().reserved, 5);
+}
+
 TEST_P(SharedMetadataTest, ATopologyIsReplacedByWhoKnowsIt) {
   auto one = OpenFirst();
   auto two = OpenNext();

@@ -123,6 +123,10 @@ TEST_P(EngineSharedNumbers, AnOlderStoreHandsNothingOut) {
   EXPECT_THAT(std::string(here.error.message()), testing::HasSubstr("older copy"));
   const WriteResult apart = Put(*one.engine, one.pods, kPod, "v");
   EXPECT_EQ(apart.code, Code::kCorrupt) << apart.error;
+  ReadHeader header;
+  absl::Status status;
+  ListAll(*one.engine, one.pods, kAllPods, {}, &header, &status);
+  EXPECT_EQ(CodeOf(status), Code::kCorrupt) << "numbers of lists would go down: " << status;
   EXPECT_EQ(Head("d"), 1);
   EXPECT_EQ(Head("a"), 4);
 }

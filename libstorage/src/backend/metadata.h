@@ -108,7 +108,8 @@ class MetadataStore {
   // Highest remembered rev at or before unix_s; 0 = none.
   virtual absl::StatusOr<int64_t> RevisionAt(int64_t unix_s) = 0;
   virtual absl::Status ForgetBefore(int64_t unix_s) = 0;
-  // Orderly end: reserved = rev exactly, clean = true.
+  // Orderly end: reserved = rev exactly, clean = true. With other servers a batch of one
+  // that lost its claim may have taken numbers since rev was read: then neither.
   virtual absl::Status Finish(int64_t rev, const std::map<std::string, BackendMark>& marks) = 0;
   virtual absl::Status Ping() = 0;
   // Not null: the store was opened for several servers, and can serve them.

@@ -134,6 +134,13 @@ absl::StatusOr<StartFacts> EngineImpl::Gather() {
     for (const KindStats& kind : stats->kinds) lane.empty &= kind.objects == 0;
     facts.lanes.push_back(std::move(lane));
   }
+  // Behind the lanes: a server that lost its claim may have written since the store was
+  // opened, and would make it look older than they are.
+  if (several_) {
+    const absl::StatusOr<Numbers> numbers = metadata_->shared()->ReadNumbers();
+    if (!numbers.ok()) return AtMetadata(numbers.status());
+    facts.meta.reserved = std::max(facts.meta.reserved, numbers->rev);
+  }
   return facts;
 }
 
@@ -141,6 +148,12 @@ absl::StatusOr<StartFacts> EngineImpl::Gather() {
 absl::Status EngineImpl::Adopt(const StartPlan& plan, const StartFacts& facts) {
   absl::StatusOr<int64_t> epoch = metadata_->Start();
   if (!epoch.ok()) return AtMetadata(epoch.status());
+  int64_t rev = plan.rev;
+  if (several_) {  // what was handed out before the epoch began
+    const absl::StatusOr<Numbers> numbers = metadata_->shared()->ReadNumbers();
+    if (!numbers.ok()) return AtMetadata(numbers.status());
+    rev = std::max(rev, numbers->rev);
+  }
   const MetaState& found = metadata_->found();
   owner_.m_id = found.m_id;
   owner_.epoch = *epoch;
@@ -160,11 +173,11 @@ absl::Status EngineImpl::Adopt(const StartPlan& plan, const StartFacts& facts) {
     // With several servers readers of one lane go by its own numbers: none may be lower
     // than what was shown before.
     if (status.ok() && (plan.void_lanes || routes_changed_ || several_)) {
-      status = change([&](LaneTxn& txn) { return txn.Void(owner_, plan.rev); });
+      status = change([&](LaneTxn& txn) { return txn.Void(owner_, rev); });
     }
     // Keys may have changed lanes: the history of either tells only half.
     if (status.ok() && routes_changed_) {
-      status = change([&](LaneTxn& txn) { return txn.RaiseFloor(owner_, plan.rev); });
+      status = change([&](LaneTxn& txn) { return txn.RaiseFloor(owner_, rev); });
     }
     if (!status.ok()) return AtPart(parts_[i], status);
     absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = backend.OpenSnapshot();
@@ -173,13 +186,13 @@ absl::Status EngineImpl::Adopt(const StartPlan& plan, const StartFacts& facts) {
     marks[parts_[i].name] = {facts.lanes[i].identity, lanes.back().head};
   }
   const int64_t ahead = several_ ? 0 : BlockSequencer::kBlock;
-  if (absl::Status status = metadata_->Reserve(plan.rev + ahead, marks); !status.ok()) {
+  if (absl::Status status = metadata_->Reserve(rev + ahead, marks); !status.ok()) {
     return AtMetadata(status);
   }
   if (absl::Status status = metadata_->SetTopology(owner_.gen, routes_.ToJson()); !status.ok()) {
     return AtMetadata(status);
   }
-  StartThreads(lanes, plan.rev);
+  StartThreads(lanes, rev);
   return several_ ? AtMetadata(metadata_->shared()->Admit()) : absl::OkStatus();
 }
 

@@ -222,6 +222,7 @@ void SharedSequencer::Note(const Numbers& numbers, Chores* chores) {
 
 void SharedSequencer::Resolve() {
   const Asks::Group group = asks_.Take();
+  const int64_t known = Rev();
   absl::StatusOr<Numbers> numbers = shared_->ReadNumbers();
   Chores chores;
   const bool fenced = numbers.ok() && numbers->epoch != env_.epoch;
@@ -236,6 +237,10 @@ void SharedSequencer::Resolve() {
                        env_.epoch, ") while this one had no connection; it must be started again"),
           "metadata");
       numbers = fenced_;
+    }
+    if (numbers.ok()) {
+      absl::Status newer = CheckStoreIsNotOlder(numbers->rev, known, "metadata");
+      if (!newer.ok()) numbers = newer;
     }
     if (numbers.ok()) Note(*numbers, &chores);
     last_ = SteadyAfter(absl::ZeroDuration());

@@ -211,8 +211,8 @@ absl::Status EtcdMetadata::Finish(int64_t rev, const Marks& marks) {
   MutexLock lock(&mutex_);
   return Write(
       [&](Stored* next) {
-        next->state.reserved = rev;
-        next->state.clean = true;
+        if (!several_) next->state.reserved = rev;
+        next->state.clean = next->state.reserved == rev;
         Merge(marks, &next->state);
       },
       {});

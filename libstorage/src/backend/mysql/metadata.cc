@@ -215,7 +215,9 @@ absl::Status MysqlMetadata::ForgetBefore(int64_t unix_s) {
 
 absl::Status MysqlMetadata::Finish(int64_t rev, const Marks& marks) {
   MutexLock lock(&mutex_);
-  return Write(0, absl::StrCat("reserved = ", rev, ", clean = 1"), MarksSql(marks)).status();
+  const std::string set = several_ ? absl::StrCat("clean = (reserved = ", rev, ")")
+                                   : absl::StrCat("reserved = ", rev, ", clean = 1");
+  return Write(0, set, MarksSql(marks)).status();
 }
 
 absl::Status MysqlMetadata::Ping() {

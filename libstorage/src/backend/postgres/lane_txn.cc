@@ -33,6 +33,8 @@ constexpr Statement kAdopt = {"adopt",
 #undef OWNED
 #undef HIT
 
+// Whatever the data may lose, numbers that were handed out stay so.
+constexpr Statement kSynchronous = {"synchronous", "SET LOCAL synchronous_commit = on"};
 // The row of the store is locked from here to COMMIT: who else takes waits as for any take.
 constexpr Statement kTake = {
     "take_here",
@@ -168,6 +170,10 @@ void PostgresLaneTxn::QueueNotice(int64_t head) {
 absl::Status PostgresLaneTxn::Take(const LaneOwner& owner, int64_t first, int64_t last) {
   if (stage_ > Stage::kApplied || take_ != 0 || handed_out_ == 0 || first != handed_out_ + 1) {
     return Misused("Take comes once, behind Apply, with the numbers that are next");
+  }
+  if (session_->relaxed_now()) {
+    session_->connection()->Queue(kSynchronous);
+    ++queued_;
   }
   Params take;
   take.Text(owner.m_id).Int(owner.epoch).Int(handed_out_).Int(last);

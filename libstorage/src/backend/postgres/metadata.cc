@@ -19,6 +19,8 @@ constexpr Statement kStart = {"start", STG_META_OURS("epoch = epoch + 1, clean =
 constexpr Statement kReserve = {
     "reserve", STG_META_OURS("reserved = greatest(reserved, $3), clean = false", "epoch")};
 constexpr Statement kFinish = {"finish", STG_META_OURS("reserved = $3, clean = true", "epoch")};
+constexpr Statement kFinishShared = {"finish_shared",
+                                     STG_META_OURS("clean = (reserved = $3)", "epoch")};
 constexpr Statement kTopology = {"topology",
                                  STG_META_OURS("topo_version = $3, topo = $4", "epoch")};
 
@@ -203,7 +205,7 @@ absl::Status PostgresMetadata::ForgetBefore(int64_t unix_s) {
 
 absl::Status PostgresMetadata::Finish(int64_t rev, const Marks& marks) {
   MutexLock lock(&mutex_);
-  return Write(kFinish, Params().Int(rev),
+  return Write(several_ ? kFinishShared : kFinish, Params().Int(rev),
                [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { QueueMarks(marks); });
 }
 
