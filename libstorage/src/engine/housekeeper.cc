@@ -16,6 +16,8 @@ constexpr absl::Duration kMarkEvery = absl::Minutes(1);
 constexpr absl::Duration kCompactEvery = absl::Minutes(5);
 // The size of the history is looked at more often than its age: at full speed
 // a backend writes 2 GiB of it in less than two minutes.
+// A value that kube-apiserver takes is smaller (3 MiB, encoded and encrypted).
+constexpr int64_t kMostBytesOfAChange = 4 << 20;
 constexpr absl::Duration kSizeEvery = absl::Seconds(15);
 constexpr absl::Duration kRetry = absl::Seconds(1);
 constexpr int64_t kReapRows = 1000;
@@ -183,7 +185,16 @@ void Housekeeper::Heal(size_t i, absl::Time now) {
   env_.lanes[i].lane->Heal();
 }
 
-absl::StatusOr<int64_t> Housekeeper::Target(const Watched& watched, bool by_age, absl::Time now) {
+// Without asking: by the number of changes since it was asked for.
+bool Housekeeper::HistoryMayBeTooLarge(const State& state, const Watched& watched) const {
+  if (env_.history_bytes <= 0) return false;
+  const int64_t changes = watched.lane->head() - std::max(watched.lane->floor(), state.sized_head);
+  return changes > (env_.history_bytes - state.sized_bytes) / kMostBytesOfAChange;
+}
+
+absl::StatusOr<int64_t> Housekeeper::Target(size_t i, bool by_age, absl::Time now) {
+  State& state = states_[i];
+  const Watched& watched = env_.lanes[i];
   const int64_t rev = env_.sequencer->Rev();
   const int64_t floor = watched.lane->floor();
   int64_t target = 0;
@@ -194,10 +205,13 @@ absl::StatusOr<int64_t> Housekeeper::Target(const Watched& watched, bool by_age,
     target = *old;
   }
   target = std::min(target, rev - watched.compact.min_retain.value_or(0));
-  if (env_.history_bytes > 0) {
+  if (HistoryMayBeTooLarge(state, watched)) {
+    const int64_t head = watched.lane->head();
     absl::StatusOr<BackendStats> stats = watched.backend->Stats();
     if (!stats.ok()) return stats.status();
     const int64_t live_bytes = stats->history_bytes;
+    state.sized_head = head;
+    state.sized_bytes = live_bytes;
     if (live_bytes > env_.history_bytes && stats->debt_rows == 0) {
       const double excess = static_cast<double>(live_bytes - env_.history_bytes) / live_bytes;
       const double span = static_cast<double>(watched.lane->head() - floor);
@@ -217,7 +231,7 @@ void Housekeeper::CompactIfDue(size_t i, absl::Time now) {
   state.next_size = now + (head == state.seen_head ? absl::Hours(1) : kSizeEvery);
   if (by_age) state.next_compact = now + NextInterval(watched.compact);
   state.seen_head = head;
-  absl::StatusOr<int64_t> target = Target(watched, by_age, now);
+  absl::StatusOr<int64_t> target = Target(i, by_age, now);
   absl::Status status = target.status();
   if (target.ok() && *target > watched.lane->floor()) status = watched.lane->RaiseFloor(*target);
   if (!status.ok()) Warn(absl::StrCat("backend ", watched.backend->name(), ": compaction"), status);

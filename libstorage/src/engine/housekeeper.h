@@ -51,6 +51,8 @@ class Housekeeper {
     absl::Time next_size;                           // by size
     absl::Time next_heal = absl::InfiniteFuture();
     int64_t seen_head = 0;
+    int64_t sized_head = 0;   // when the history was sized_bytes
+    int64_t sized_bytes = 0;  // not asked for yet: all is behind the floor, which is above 0
     std::shared_ptr<std::atomic<int>> reaping = std::make_shared<std::atomic<int>>(0);
   };
   void Run();
@@ -58,7 +60,8 @@ class Housekeeper {
   void Reap(size_t i, absl::Time now);
   void CompactIfDue(size_t i, absl::Time now);
   void Heal(size_t i, absl::Time now);
-  absl::StatusOr<int64_t> Target(const Watched& watched, bool by_age, absl::Time now);
+  bool HistoryMayBeTooLarge(const State& state, const Watched& watched) const;
+  absl::StatusOr<int64_t> Target(size_t i, bool by_age, absl::Time now);
   void MarkTime(absl::Time now);
   void Warn(const std::string& what, const absl::Status& status);
 

@@ -15,8 +15,10 @@ constexpr Statement kRead = {
     "read",
     "SELECT key, create_rev, mod_rev, coalesce(expire_ms, 0), value FROM libstorage.objects "
     "WHERE key = ANY($1)"};
-constexpr Statement kHandedOut = {"handed_out",
-                                  "SELECT reserved FROM libstorage_meta.state WHERE id = 1"};
+constexpr Statement kNowAndNumbers = {
+    "now_and_numbers",
+    "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8, "
+    "(SELECT reserved FROM libstorage_meta.state WHERE id = 1)"};
 
 constexpr Statement kAsynchronous = {"asynchronous", "SET LOCAL synchronous_commit = off"};
 constexpr Statement kDelete = {
@@ -101,9 +103,8 @@ absl::Status LaneSession::TryBegin(absl::Span<const std::string_view> keys, Begu
   Connection* const connection = *ready;
   connection->Queue(kBegin);
   connection->Queue(kLock);
-  connection->Queue(kNow);
   const bool numbers = !lane_in_numbers_.empty();
-  if (numbers) connection->Queue(kHandedOut);
+  connection->Queue(numbers ? kNowAndNumbers : kNow);
   if (!keys.empty()) QueueRead(keys);
   std::vector<Result> results;
   absl::Status status = connection->Finish("locking the lane", kPatienceMs, &results);
@@ -119,7 +120,7 @@ absl::Status LaneSession::TryBegin(absl::Span<const std::string_view> keys, Begu
   }
   begun->lane = ReadLane(results[1]);
   begun->now_ms = results[2].Int(0, 0);
-  begun->handed_out = numbers && results[3].rows() == 1 ? results[3].Int(0, 0) : 0;
+  begun->handed_out = numbers && !results[2].IsNull(0, 1) ? results[2].Int(0, 1) : 0;
   if (!keys.empty()) begun->rows = std::move(results.back());
   return status;
 }

@@ -21,9 +21,15 @@ constexpr Statement kExist = {"exist", "SELECT key FROM libstorage.objects WHERE
 #define HIT "RETURNING 1) SELECT 1 / count(*) FROM hit"
 constexpr char kNoRow[] = "22012";
 
-constexpr Statement kGuard = {
-    "guard", GUARD("head = $6, seq = seq + $7, seq_bytes = coalesce((SELECT e.seq_bytes FROM "
-                   "libstorage.events e WHERE e.rev = $8), seq_bytes)") OWNED "AND head < $5 " HIT};
+#define BATCH                                                                     \
+  GUARD(                                                                          \
+      "head = $6, seq = seq + $7, seq_bytes = coalesce((SELECT e.seq_bytes FROM " \
+      "libstorage.events e WHERE e.rev = $8), seq_bytes)")                        \
+  OWNED "AND head < $5 RETURNING 1) SELECT 1 / count(*)"
+constexpr Statement kGuard = {"guard", BATCH " FROM hit"};
+constexpr Statement kGuardAndNotify = {"guard_and_notify",
+                                       BATCH ", pg_notify('libstorage', $9) FROM hit"};
+#undef BATCH
 constexpr Statement kVoid = {"void", GUARD("head = greatest(head, $5)") OWNED HIT};
 constexpr Statement kRaiseFloor = {"raise_floor",
                                    GUARD("floor = greatest(floor, least($5, head))") OWNED HIT};
@@ -39,11 +45,9 @@ constexpr Statement kSynchronous = {"synchronous", "SET LOCAL synchronous_commit
 constexpr Statement kTake = {
     "take_here",
     "WITH hit AS (UPDATE libstorage_meta.state SET reserved = $4, clean = false WHERE id = 1 "
-    "AND m_id = $1 AND epoch = $2 AND reserved = $3 RETURNING 1) SELECT 1 / count(*) FROM hit"};
-constexpr Statement kAlloc = {
-    "alloc_here",
-    "UPDATE libstorage_meta.backends SET alloc = $2, confirmed = greatest(confirmed, $3) "
-    "WHERE name = $1"};
+    "AND m_id = $1 AND epoch = $2 AND reserved = $3 RETURNING 1), "
+    "lane AS (UPDATE libstorage_meta.backends SET alloc = $4, "
+    "confirmed = greatest(confirmed, $6) WHERE name = $5) SELECT 1 / count(*) FROM hit"};
 constexpr Statement kStrict = {"strict", "DELETE FROM libstorage.meta WHERE name = 'relaxed'"};
 constexpr Statement kNotify = {"notify", "SELECT pg_notify('libstorage', $1)"};
 constexpr Statement kCommit = {"commit", "COMMIT"};
@@ -177,12 +181,9 @@ absl::Status PostgresLaneTxn::Take(const LaneOwner& owner, int64_t first, int64_
   }
   Params take;
   take.Text(owner.m_id).Int(owner.epoch).Int(handed_out_).Int(last);
+  take.Text(session_->lane_in_numbers()).Int(lane_.head);
   session_->connection()->Queue(kTake, take);
   take_ = ++queued_;
-  Params alloc;
-  alloc.Text(session_->lane_in_numbers()).Int(last).Int(lane_.head);
-  session_->connection()->Queue(kAlloc, alloc);
-  ++queued_;
   return absl::OkStatus();
 }
 
@@ -194,10 +195,11 @@ absl::Status PostgresLaneTxn::Guard(const LaneOwner& owner, int64_t first, int64
   absl::Status owned = CheckOwner(owner);
   if (!owned.ok()) return owned;
   if (lane_.head >= first) return GuardRefused(lane_, owner, name);
-  QueueNotice(last);
   Params params = Owned(lane_, owner);
   params.Int(first).Int(last).Int(rows_).Int(highest_);
-  session_->connection()->Queue(kGuard, params);
+  const std::string notice = std::to_string(last);
+  if (session_->notify) params.Text(notice);
+  session_->connection()->Queue(session_->notify ? kGuardAndNotify : kGuard, params);
   ++queued_;
   owner_ = owner;
   stage_ = Stage::kDecided;
