@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "gmock/gmock.h"
 #include "src/backend/etcd/etcd.h"
+#include "src/backend/etcd/meta_state.h"
 #include "src/backend/mysql/mysql_backend.h"
 #include "src/backend/postgres/postgres.h"
 #include "src/base/mutex.h"
@@ -14,6 +15,7 @@
 #include "tests/servers/etcd_server.h"
 #include "tests/servers/mariadb_server.h"
 #include "tests/servers/postgres_server.h"
+#include "tests/servers/process.h"
 #include "tests/servers/tcp_proxy.h"
 
 namespace storage::contract {
@@ -36,6 +38,8 @@ class Place {
   virtual int port() const = 0;
   // The next take is done, and its reply never comes.
   virtual void HoldTake(TcpProxy* proxy) = 0;
+  // Somebody who opens the store waits for who is alone.
+  virtual bool AServerWaits() = 0;
 };
 
 class PostgresPlace : public Place {
@@ -71,6 +75,13 @@ class PostgresPlace : public Place {
   void HoldTake(TcpProxy* proxy) override {  // the name of the column in its answer
     proxy->Arm(TcpProxy::Fault::kHoldReply, "coalesce");
   }
+  bool AServerWaits() override {
+    return PostgresServer::Shared().Sql(
+               database_,
+               "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND "
+               "database = (SELECT oid FROM pg_database WHERE datname = current_database())") !=
+           "0";
+  }
 
  private:
   std::string database_;
@@ -89,6 +100,14 @@ class MariadbPlace : public Place {
   void EndSessions() override { MariadbServer::Shared().Sql("KILL USER " + database_); }
   int port() const override { return MariadbServer::Shared().port(); }
   void HoldTake(TcpProxy* proxy) override { proxy->Arm(TcpProxy::Fault::kHoldReply, "reserved"); }
+  bool AServerWaits() override {
+    return MariadbServer::Shared()
+               .Sql(
+                   "SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User "
+                   "lock' AND user = '" +
+                   database_ + "'")
+               .front() != '0';
+  }
 
  private:
   const std::string database_ = MariadbServer::Shared().NewDatabase();
@@ -113,6 +132,9 @@ class EtcdPlace : public Place {
   int port() const override { return server_.port(); }
   void HoldTake(TcpProxy* proxy) override {
     proxy->Arm(TcpProxy::Fault::kHoldAnswer, "libstorage-meta/state");
+  }
+  bool AServerWaits() override {  // it looks again and again
+    return !server_.Value(etcd::StartsKey()).empty();
   }
 
  private:
@@ -151,6 +173,18 @@ class SharedMetadataTest : public testing::TestWithParam<std::string> {
     if (store == nullptr) return nullptr;
     EXPECT_TRUE(store->shared()->joined());
     EXPECT_OK(store->shared()->Admit());
+    return store;
+  }
+  // Nobody is there any more, which a server may notice a moment later.
+  std::unique_ptr<MetadataStore> OpenAlone() {
+    std::unique_ptr<MetadataStore> store;
+    EXPECT_TRUE(servers::WaitFor(
+        [&] {
+          store.reset();
+          store = Open();
+          return store != nullptr && !store->shared()->joined();
+        },
+        absl::Seconds(20)));
     return store;
   }
 
@@ -289,15 +323,77 @@ TEST_P(SharedMetadataTest, WhoIsAloneKeepsOthersOut) {
   EXPECT_NE(OpenFirst(), nullptr);
 }
 
+// Who was alone ends while a server waits for its share: there is nobody to join, and the
+// numbers of who was alone are in no alloc.
+TEST_P(SharedMetadataTest, WhoOutlivesTheOneThatWasAloneIsTheFirst) {
+  auto alone = place_->Open(false, 0);
+  ASSERT_TRUE(alone.ok()) << alone.status();
+  absl::StatusOr<std::unique_ptr<MetadataStore>> next;
+  std::thread starts([&] {
+    do {
+      next = place_->Open(true, 0);
+    } while (CodeOf(next.status()) == Code::kBusy);  // it waited in vain: the test was too slow
+  });
+  EXPECT_TRUE(servers::WaitFor([&] { return place_->AServerWaits(); }, absl::Seconds(20)));
+  alone->reset();
+  starts.join();
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_FALSE((*next)->shared()->joined());
+  EXPECT_CODE(place_->Open(false, 0).status(), kBusy);
+  EXPECT_EQ(*(*next)->Start(), 1);
+  ASSERT_OK((*next)->shared()->Admit());
+  EXPECT_NE(OpenNext(), nullptr);
+}
+
+// Every session ended at once while a server starts: it keeps the lock of starts, and who
+// would be alone out; whoever comes back to its share is joined.
+TEST_P(SharedMetadataTest, WhoComesBackInTimeIsJoined) {
+  auto one = OpenFirst();
+  ASSERT_NE(one, nullptr);
+  place_->EndSessions();
+  auto two = OpenAlone();
+  ASSERT_NE(two, nullptr);
+  absl::StatusOr<bool> back = false;
+  std::thread starts([&] { back = two->shared()->AwaitOthers(60000); });
+  EXPECT_CODE(place_->Open(false, 0).status(), kBusy);
+  const std::vector<TakeWish> wish = {{"a", 1, 0}};
+  EXPECT_TRUE(servers::WaitFor([&] { return one->shared()->Take(wish).ok(); }, absl::Seconds(20)));
+  starts.join();
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_TRUE(*back);
+  EXPECT_TRUE(two->shared()->joined());
+  EXPECT_FALSE(*one->shared()->BecomeOnly(1)) << "the other one still starts";
+  ASSERT_OK(two->shared()->Admit());
+  EXPECT_OK(two->shared()->Take(wish).status());
+  EXPECT_OK(one->shared()->Take(wish).status());
+  EXPECT_EQ(one->shared()->ReadNumbers()->epoch, 1);
+}
+
+TEST_P(SharedMetadataTest, WhoWaitedForNobodyIsAlone) {
+  auto one = OpenFirst();
+  ASSERT_NE(one, nullptr);
+  place_->EndSessions();
+  auto two = OpenAlone();
+  ASSERT_NE(two, nullptr);
+  const auto back = two->shared()->AwaitOthers(100);
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_FALSE(*back);
+  EXPECT_FALSE(two->shared()->joined());
+  EXPECT_CODE(one->shared()->Take(std::vector<TakeWish>{{"a", 1, 0}}).status(), kUnavailable)
+      << "too late: another one is alone";
+  EXPECT_EQ(*two->Start(), 2);
+  ASSERT_OK(two->shared()->Admit());
+  EXPECT_NE(OpenNext(), nullptr);
+}
+
 // Every session ended at once: the first to come back alone begins a new epoch, and the
 // other one, which lost nothing but its session, is fenced.
 TEST_P(SharedMetadataTest, AServerWithoutItsSessionIsFencedByANewStart) {
   auto one = OpenFirst();
   ASSERT_NE(one, nullptr);
   place_->EndSessions();
-  auto two = Open();
+  auto two = OpenAlone();
   ASSERT_NE(two, nullptr);
-  EXPECT_FALSE(two->shared()->joined());
   EXPECT_CODE(one->shared()->Take(std::vector<TakeWish>{{"a", 1, 0}}).status(), kUnavailable)
       << "another one is alone";
   EXPECT_EQ(*two->Start(), 2);

@@ -1,11 +1,20 @@
 #include "src/backend/claimed_metadata.h"
 
+#include <thread>
+
 #include "absl/strings/str_cat.h"
 
 namespace storage {
 namespace {
 
-constexpr absl::Duration kKeepEvery = absl::Seconds(1);
+// With the second that passes between two reads of M: how long a server that lost its
+// claim without a call of its own takes to notice. Part of kReturnMs of engine/several.cc.
+constexpr absl::Duration kKeepEvery = absl::Milliseconds(250);
+// Between looks at who came back.
+constexpr std::chrono::milliseconds kLookEvery{50};
+// Of a process that shares with nobody, and sees that we are there, the lock may be had for
+// a moment.
+constexpr int64_t kAloneMs = 1000;
 
 }  // namespace
 
@@ -31,6 +40,31 @@ absl::StatusOr<bool> ClaimedMetadata::BecomeOnly(int64_t wait_ms) {
   }
   stage_ = Stage::kStarting;
   return true;
+}
+
+// Who comes back needs a share and not the lock of starts, which stays ours: so does a share,
+// which keeps out who would be alone.
+absl::StatusOr<bool> ClaimedMetadata::AwaitOthers(int64_t wait_ms) {
+  MutexLock lock(&mutex_);
+  absl::Status status = Hold();
+  if (status.ok()) status = ShareAgain();
+  if (!status.ok()) return status;
+  const SteadyTime until = SteadyAfter(absl::Milliseconds(wait_ms));
+  absl::StatusOr<bool> others = OthersThere();
+  while (others.ok() && !*others && SteadyAfter(absl::ZeroDuration()) < until) {
+    std::this_thread::sleep_for(kLookEvery);  // nobody tells of sessions that begin
+    others = OthersThere();
+  }
+  if (!others.ok()) return others.status();
+  joined_ = *others;
+  if (!joined_) {
+    const absl::StatusOr<bool> only = TakeAlone(kAloneMs);
+    if (!only.ok()) return only.status();
+    joined_ = !*only;  // one came in this moment
+  }
+  status = LoadState();
+  if (!status.ok()) return status;
+  return joined();
 }
 
 absl::Status ClaimedMetadata::Admit() {
@@ -66,14 +100,14 @@ absl::Status ClaimedMetadata::NotBusy(const absl::Status& status) {
                     DriverCodeOf(status));
 }
 
+// Reads do not wait for the take that has the lock, but for this.
 void ClaimedMetadata::KeepClaim() {
-  MutexLock lock(&mutex_);
   const SteadyTime now = SteadyAfter(absl::ZeroDuration());
-  if (stage_ != Stage::kRunning || now < claim_seen_ + absl::ToChronoNanoseconds(kKeepEvery)) {
-    return;
-  }
-  claim_seen_ = now;
-  Hold().IgnoreError();  // said by the next write
+  SteadyTime seen = claim_seen_.load();
+  if (now < seen + absl::ToChronoNanoseconds(kKeepEvery)) return;
+  if (!claim_seen_.compare_exchange_strong(seen, now)) return;  // another thread looks
+  MutexLock lock(&mutex_);
+  if (stage_ == Stage::kRunning) Hold().IgnoreError();  // said by the next write
 }
 
 }  // namespace storage

@@ -31,6 +31,7 @@ class ClaimedMetadata : public MetadataStore, public SharedMetadata {
   SharedMetadata* shared() override { return several_ ? this : nullptr; }
   bool joined() const override { return joined_.load(); }
   absl::StatusOr<bool> BecomeOnly(int64_t wait_ms) override;
+  absl::StatusOr<bool> AwaitOthers(int64_t wait_ms) override;
   absl::Status Admit() override;
   void Resign() override;
   void ReadHeadOf(const std::string& lane) override { lane_here_ = lane; }
@@ -51,6 +52,10 @@ class ClaimedMetadata : public MetadataStore, public SharedMetadata {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) = 0;
   // From shared to alone.
   virtual absl::StatusOr<bool> TakeAlone(int64_t wait_ms) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) = 0;
+  // From alone to shared; the lock of starts stays.
+  virtual absl::Status ShareAgain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) = 0;
+  // Whether another server has its share.
+  virtual absl::StatusOr<bool> OthersThere() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) = 0;
   // From alone to shared, if only; then the lock of starts goes.
   virtual absl::Status LetOthersIn(bool only) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) = 0;
   virtual void GiveBack() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) = 0;
@@ -62,8 +67,8 @@ class ClaimedMetadata : public MetadataStore, public SharedMetadata {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // While it runs, somebody else's claim is an outage.
   static absl::Status NotBusy(const absl::Status& status);
-  // Once a second: a claim that was lost without a call of ours is taken again before a
-  // server that starts finds nobody.
+  // With each read of M, of which there is one a second at least: a claim that was lost
+  // without a call of ours is taken again before a server that starts finds nobody.
   void KeepClaim() ABSL_LOCKS_EXCLUDED(mutex_);
 
   bool several_;           // constant after Open
@@ -71,9 +76,9 @@ class ClaimedMetadata : public MetadataStore, public SharedMetadata {
   std::atomic<bool> joined_{false};
   Mutex mutex_;
   Stage stage_ ABSL_GUARDED_BY(mutex_) = Stage::kRunning;
-  SteadyTime claim_seen_ ABSL_GUARDED_BY(mutex_){};
-  MetaState found_;                            // constant after Open, but for BecomeOnly
-  int64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;  // that the store must be in
+  std::atomic<SteadyTime> claim_seen_{SteadyTime()};  // looked after
+  MetaState found_;                                   // constant after Admit
+  int64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;         // that the store must be in
 };
 
 }  // namespace storage

@@ -8,15 +8,19 @@
 
 namespace storage {
 
-std::string DescribeHolder() {
+std::string HostName() {
   char host[256] = "?";
   gethostname(host, sizeof(host) - 1);
+  return host;
+}
+
+std::string DescribeHolder() {
   const time_t now = time(nullptr);
   struct tm utc {};
   gmtime_r(&now, &utc);
   char since[32];
   strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return absl::StrCat("pid ", getpid(), " on host ", host, " since ", since);
+  return absl::StrCat("pid ", getpid(), " on host ", HostName(), " since ", since);
 }
 
 }  // namespace storage

@@ -7,6 +7,8 @@
 
 namespace storage {
 
+std::string HostName();
+
 // "pid 7 on host a since 2026-11-30T10:00:00Z": this process, from now on. No command
 // line: everybody who may read the table of a server would see it.
 std::string DescribeHolder();

@@ -71,6 +71,10 @@ class SharedMetadata {
   // Admit), or nobody else is left (after it). Others cannot come in until Admit, or
   // the end of this store.
   virtual absl::StatusOr<bool> BecomeOnly(int64_t wait_ms) = 0;
+  // Before Start, when nobody else was there (joined() is false): servers that lost their
+  // session have so long to come back, and who wants to start waits as ever. True: one
+  // did, and joined() is true from here on. found() is as of the end of the call.
+  virtual absl::StatusOr<bool> AwaitOthers(int64_t wait_ms) = 0;
   // The start, or the joining, is done: others may come in. Once.
   virtual absl::Status Admit() = 0;
   // Gives the claim back. UNAVAILABLE from everything afterwards.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "src/base/mutex.h"
 #include "src/engine/engine.h"
 #include "src/engine/executor.h"
@@ -90,7 +91,10 @@ class EngineImpl : public Engine {
   void ShareNumbers();
   void StartFollowing();
   void StopFollowing();
+  absl::Status AwaitServers();
   absl::Status ShareResource(const Resource& resource) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What is remembered, changed as others may change it too. change returns whether it did.
+  absl::Status ChangeRoutes(absl::FunctionRef<bool(Routes*)> change);
   absl::Status Leave();
   absl::Status EndAsTheLast();
   // A number at least as high as every one acknowledged or shown before the call, by

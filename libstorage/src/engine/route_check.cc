@@ -6,6 +6,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "src/backend/holder.h"
 #include "src/engine/backends.h"
 #include "src/engine/engine_impl.h"
 #include "src/engine/routes.h"
@@ -66,6 +67,8 @@ absl::Status EngineImpl::CheckRoutes() {
   }
   routes_.places = std::move(places);
   routes_.objects.clear();  // they will change now
+  routes_.began_on = several_ ? HostName() : "";
+  routes_.joined = false;
   return absl::OkStatus();
 }
 

@@ -107,6 +107,8 @@ std::string Routes::ToJson() const {
                                 {"custom", r.custom}});
   }
   if (!objects.empty()) out["objects"] = objects;
+  if (!began_on.empty()) out["began_on"] = began_on;
+  if (joined) out["joined"] = true;
   if (migration.phase != MigrationRecord::Phase::kNone) {
     out["migration"] = MigrationToJson(migration);
   }
@@ -126,6 +128,8 @@ absl::StatusOr<Routes> Routes::FromJson(const std::string& text) {
                                   r.value("namespaced", false), r.value("custom", false)});
     }
     if (in.contains("objects")) in.at("objects").get_to(routes.objects);
+    routes.began_on = in.value("began_on", "");
+    routes.joined = in.value("joined", false);
     if (in.contains("migration")) routes.migration = MigrationFromJson(in.at("migration"));
   } catch (const nlohmann::json::exception&) {
     return MakeStatus(Code::kCorrupt,

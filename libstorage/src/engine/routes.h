@@ -48,6 +48,10 @@ struct Routes {
   // Objects in each place when the server ended in order, by its name; empty while
   // one runs. What cannot be looked into without a password is judged by it.
   std::map<std::string, int64_t> objects;
+  // Of the epoch, when several servers may have the topology: the host of the server that
+  // began it ("" = unknown), and whether others joined.
+  std::string began_on;
+  bool joined = false;
   bool known = false;  // something was remembered
   MigrationRecord migration;
 

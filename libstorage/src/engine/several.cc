@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "src/backend/holder.h"
 #include "src/engine/backends.h"
 #include "src/engine/engine_impl.h"
 
@@ -15,6 +16,12 @@ namespace {
 // A server that was killed a moment ago may still have its claim. Less than a statement may
 // take (kStatementMs of PostgreSQL).
 constexpr int64_t kPatienceOfStartsMs = 1500;
+// Servers that lost their session (their database was killed, and is back) have so long to
+// come back before one that starts takes them for dead and begins an epoch, which fences
+// them. They look after their claim every 1.25 s at most: a second between two reads of M,
+// and kKeepEvery of ClaimedMetadata. On etcd they learn of the end of a lease by its beat,
+// 1.25 s. The rest is for the connection.
+constexpr int64_t kReturnMs = 3000;
 // Others register resources at the same time, each once.
 constexpr int kSwaps = 100;
 
@@ -40,7 +47,7 @@ absl::Status EngineImpl::OpenMetadataStore() {
       several_ = false;
       unshareable_ = "the metadata store is on a Galera cluster";
     }
-    return absl::OkStatus();
+    return several_ ? AwaitServers() : absl::OkStatus();
   }
   const absl::Status& status = metadata.status();
   if (CodeOf(status) != Code::kBusy || several_) return AtMetadata(status);
@@ -51,6 +58,22 @@ absl::Status EngineImpl::OpenMetadataStore() {
                    "PostgreSQL, MySQL or etcd and none of its databases is a file: ",
                    unshareable_),
       "metadata", DriverCodeOf(status)));
+}
+
+// A lone server that was killed is not there to come back, and is started again on its
+// host: that must not cost the time.
+absl::Status EngineImpl::AwaitServers() {
+  SharedMetadata& shared = *metadata_->shared();
+  const MetaState& found = metadata_->found();
+  if (shared.joined() || found.clean || !found.existed) return absl::OkStatus();
+  const absl::StatusOr<Routes> routes = Routes::FromJson(found.topo);
+  if (!routes.ok()) return AtMetadata(routes.status());
+  const bool elsewhere = !routes->began_on.empty() && routes->began_on != HostName();
+  if (!routes->joined && !elsewhere) return absl::OkStatus();
+  Log(LogLevel::kInfo, absl::StrCat("the metadata store was not closed, and other servers used "
+                                    "it: waiting for them, at most ",
+                                    kReturnMs, " ms"));
+  return AtMetadata(shared.AwaitOthers(kReturnMs).status());
 }
 
 absl::StatusOr<bool> EngineImpl::Join(StartFacts* facts) {
@@ -80,7 +103,11 @@ absl::StatusOr<bool> EngineImpl::Join(StartFacts* facts) {
   std::vector<Lane> lanes;
   for (const LaneFacts& lane : facts->lanes) lanes.push_back(lane.lane);
   StartThreads(lanes, std::max<int64_t>(1, found.reserved));
-  if (absl::Status status = metadata_->shared()->Admit(); !status.ok()) return AtMetadata(status);
+  absl::Status status =
+      ChangeRoutes([](Routes* routes) { return !std::exchange(routes->joined, true); });
+  if (!status.ok()) return status;
+  status = metadata_->shared()->Admit();
+  if (!status.ok()) return AtMetadata(status);
   return true;
 }
 
@@ -177,18 +204,24 @@ void EngineImpl::StopFollowing() {
 }
 
 absl::Status EngineImpl::ShareResource(const Resource& resource) {
+  return ChangeRoutes([&](Routes* routes) {
+    for (const Resource& known : routes->resources) {
+      if (known.key_prefix == resource.key_prefix) return false;
+    }
+    routes->resources.push_back(resource);
+    return true;
+  });
+}
+
+absl::Status EngineImpl::ChangeRoutes(absl::FunctionRef<bool(Routes*)> change) {
   SharedMetadata& shared = *metadata_->shared();
   for (int left = kSwaps; left > 0; --left) {
     const absl::StatusOr<std::string> before = shared.ReadTopology();
     if (!before.ok()) return AtMetadata(before.status());
     absl::StatusOr<Routes> routes = Routes::FromJson(*before);
     if (!routes.ok()) return AtMetadata(routes.status());
-    const bool there =
-        std::any_of(routes->resources.begin(), routes->resources.end(),
-                    [&](const Resource& known) { return known.key_prefix == resource.key_prefix; });
-    if (!there) routes->resources.push_back(resource);
     absl::StatusOr<bool> swapped = true;
-    if (!there) swapped = shared.SwapTopology(*before, routes->ToJson());
+    if (change(&*routes)) swapped = shared.SwapTopology(*before, routes->ToJson());
     if (!swapped.ok()) return AtMetadata(swapped.status());
     if (*swapped) {
       routes_ = *std::move(routes);

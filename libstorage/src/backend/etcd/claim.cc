@@ -9,6 +9,7 @@
 #include "src/backend/etcd/codec.h"
 #include "src/backend/etcd/keys.h"
 #include "src/backend/etcd/meta_state.h"
+#include "src/backend/etcd/store.h"
 #include "src/base/thread.h"
 
 namespace storage::etcd {
@@ -277,12 +278,31 @@ absl::StatusOr<bool> Claim::BecomeOnly(int64_t wait_ms) {
   return others->empty();
 }
 
-// What arrives late finds no lock of starts of ours and does nothing.
+absl::Status Claim::ShareAgain() { return Remove({AloneKey()}); }
+
+absl::StatusOr<bool> Claim::OthersThere() {
+  for (const Span& span : Others()) {
+    pb::RangeResponse response;
+    const absl::Status status = client_->Range(RangeOf(span.key, span.end, 0), &response);
+    if (!status.ok()) return status;
+    if (response.kvs_size() > 0) return true;
+  }
+  return false;
+}
+
 absl::Status Claim::AdmitOthers(bool only) {
+  std::vector<std::string> keys = {StartsKey()};
+  if (only) keys.push_back(AloneKey());
+  return Remove(keys);
+}
+
+// What arrives late finds no lock of starts of ours and does nothing.
+absl::Status Claim::Remove(const std::vector<std::string>& keys) {
   pb::TxnRequest request;
   ExpectLease(&request, StartsKey(), lease());
-  request.add_success()->mutable_request_delete_range()->set_key(StartsKey());
-  if (only) request.add_success()->mutable_request_delete_range()->set_key(AloneKey());
+  for (const std::string& key : keys) {
+    request.add_success()->mutable_request_delete_range()->set_key(key);
+  }
   request.add_failure()->mutable_request_range()->set_key(share_);
   const SteadyTime until = SteadyAfter(kCallTime);
   for (bool sent = false;; sent = true) {

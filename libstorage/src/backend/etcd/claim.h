@@ -37,6 +37,9 @@ class Claim {
   absl::StatusOr<bool> LockStarts(int64_t wait_ms);  // false = another server starts
   // From shared to alone; needs the lock of starts. False: others stay.
   absl::StatusOr<bool> BecomeOnly(int64_t wait_ms);
+  // From alone to shared; the lock of starts stays.
+  absl::Status ShareAgain();
+  absl::StatusOr<bool> OthersThere();  // whether another server has its share
   // only: from alone to shared. Ends the lock of starts.
   absl::Status AdmitOthers(bool only);
   void Release();
@@ -62,6 +65,8 @@ class Claim {
   // The same until the time is up. Empty = done.
   absl::StatusOr<Keys> PutWhenFree(const std::vector<Span>& spans,
                                    const std::vector<std::string>& keys, int64_t wait_ms);
+  // While the lock of starts is ours, or was until they went with it.
+  absl::Status Remove(const std::vector<std::string>& keys);
   absl::StatusOr<bool> MayGo(Patience* patience, const pb::KeyValue& other);
   absl::Status Busy(const std::string& why, const pb::KeyValue& other) const;
   std::vector<Span> Others() const;  // who is alone, and servers but this one

@@ -65,6 +65,12 @@ class EtcdMetadata : public ClaimedMetadata {
   absl::StatusOr<bool> TakeAlone(int64_t wait_ms) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return claim_.BecomeOnly(wait_ms);
   }
+  absl::Status ShareAgain() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return claim_.ShareAgain();
+  }
+  absl::StatusOr<bool> OthersThere() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return claim_.OthersThere();
+  }
   absl::Status LetOthersIn(bool only) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return claim_.AdmitOthers(only);
   }

@@ -181,11 +181,15 @@ absl::StatusOr<bool> BecomeOnly(Connection* connection, const std::string& token
   return false;
 }
 
-absl::Status AdmitOthers(Connection* connection, bool only) {
-  absl::Status status;
-  if (only) status = Unlock(connection, kClaim);
-  return status.ok() ? Unlock(connection, kStarts) : status;
+absl::Status ShareAgain(Connection* connection) { return Unlock(connection, kClaim); }
+
+absl::StatusOr<bool> OthersThere(Connection* connection, const std::string& token) {
+  const absl::StatusOr<std::string> other = AnotherServer(connection, token);
+  if (!other.ok()) return other.status();
+  return !other->empty();
 }
+
+absl::Status AdmitOthers(Connection* connection) { return Unlock(connection, kStarts); }
 
 void ReleaseAll(Connection* connection) {
   connection->Select("unlocking the metadata store", "SELECT RELEASE_ALL_LOCKS()")

@@ -33,8 +33,12 @@ absl::Status ReclaimShared(Connection* connection, const std::string& token);
 absl::StatusOr<bool> BecomeOnly(Connection* connection, const std::string& token, int64_t wait_ms);
 // The lock of starts by itself; false = another server starts.
 absl::StatusOr<bool> LockStarts(Connection* connection, int64_t wait_ms);
-// only: gives the claim up, the lock of this server stays. Ends the lock of starts.
-absl::Status AdmitOthers(Connection* connection, bool only);
+// From alone to shared: the claim is given up, the lock of this server stays.
+absl::Status ShareAgain(Connection* connection);
+// Whether another server has its lock.
+absl::StatusOr<bool> OthersThere(Connection* connection, const std::string& token);
+// Ends the lock of starts.
+absl::Status AdmitOthers(Connection* connection);
 
 // Gives everything back, also after a claim that failed, so that others need not wait until
 // the server has noticed that the session ended.

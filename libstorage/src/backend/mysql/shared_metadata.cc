@@ -16,7 +16,16 @@ absl::StatusOr<bool> MysqlMetadata::TakeAlone(int64_t wait_ms) {
   return mysql::BecomeOnly(connection_.get(), token_, wait_ms);
 }
 
-absl::Status MysqlMetadata::LetOthersIn(bool only) { return AdmitOthers(connection_.get(), only); }
+absl::Status MysqlMetadata::ShareAgain() { return mysql::ShareAgain(connection_.get()); }
+
+absl::StatusOr<bool> MysqlMetadata::OthersThere() {
+  return mysql::OthersThere(connection_.get(), token_);
+}
+
+absl::Status MysqlMetadata::LetOthersIn(bool only) {
+  absl::Status status = only ? ShareAgain() : absl::OkStatus();
+  return status.ok() ? AdmitOthers(connection_.get()) : status;
+}
 
 void MysqlMetadata::GiveBack() {
   if (connection_ != nullptr && !connection_->broken()) ReleaseAll(connection_.get());

@@ -18,8 +18,16 @@ constexpr int64_t kWaitMs = 700;
 constexpr int64_t kStartWaitMs = 20000;
 constexpr int64_t kStartTryMs = 1500;
 
+// For a lock that is free but for a moment.
+constexpr int64_t kMomentMs = 1;
+
 constexpr char kAlone[] = "SELECT pg_advisory_lock($1)";
 constexpr char kShared[] = "SELECT pg_advisory_lock_shared($1)";
+// The key of a lock of 64 bits is in two columns.
+constexpr char kHeldByOthers[] =
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND "
+    "classid::int8 << 32 | objid::int8 = $1 AND pid <> pg_backend_pid() AND database = "
+    "(SELECT oid FROM pg_database WHERE datname = current_database())";
 
 // BUSY when it is not free in time. Locks stay with the session.
 absl::Status TryLock(Connection* connection, const char* sql = kAlone, int64_t key = kClaimLock,
@@ -61,6 +69,29 @@ absl::Status HeldBy(Connection* connection, const std::string& what) {
       site.name);
 }
 
+// With the lock of starts.
+absl::Status ShareOrOwn(Connection* connection, bool* only) {
+  Params lock;
+  lock.Int(kClaimLock);
+  connection->QueueOnce("SELECT pg_try_advisory_lock($1)::int::int8", lock);
+  std::vector<Result> results;
+  absl::Status status = connection->Finish("claiming the metadata store", kPatienceMs, &results);
+  if (!status.ok()) return status;
+  *only = results[0].Int(0, 0) != 0;
+  if (*only) return status;
+  status = TryLock(connection, kShared);
+  if (CodeOf(status) == Code::kBusy) {
+    return HeldBy(connection, absl::StrCat(kUsedAlone, "; stop it first. It is: "));
+  }
+  if (!status.ok()) return status;
+  // It may have been free only because who was alone ended.
+  const absl::StatusOr<bool> others = OthersThere(connection);
+  if (!others.ok() || *others) return others.status();
+  const absl::StatusOr<bool> alone = BecomeOnly(connection, kMomentMs);
+  *only = alone.ok() && *alone;
+  return alone.status();
+}
+
 }  // namespace
 
 absl::Status ClaimShared(Connection* connection, const std::string& token, bool* only) {
@@ -72,18 +103,7 @@ absl::Status ClaimShared(Connection* connection, const std::string& token, bool*
   if (CodeOf(status) == Code::kBusy) {
     return HeldBy(connection, kBeingStarted);
   }
-  if (!status.ok()) return status;
-  Params lock;
-  lock.Int(kClaimLock);
-  connection->QueueOnce("SELECT pg_try_advisory_lock($1)::int::int8", lock);
-  std::vector<Result> results;
-  status = connection->Finish("claiming the metadata store", kPatienceMs, &results);
-  if (!status.ok()) return status;
-  *only = results[0].Int(0, 0) != 0;
-  if (!*only) status = TryLock(connection, kShared);
-  if (CodeOf(status) == Code::kBusy) {
-    return HeldBy(connection, absl::StrCat(kUsedAlone, "; stop it first. It is: "));
-  }
+  if (status.ok()) status = ShareOrOwn(connection, only);
   return status.ok() ? WriteHolder(connection, token) : status;
 }
 
@@ -106,14 +126,28 @@ absl::StatusOr<bool> BecomeOnly(Connection* connection, int64_t wait_ms) {
   return status;
 }
 
-absl::Status AdmitOthers(Connection* connection, bool only) {
-  Params claim, start;
+// A session may have both locks, and a share more than once: all go with it.
+absl::Status ShareAgain(Connection* connection) {
+  Params claim;
   claim.Int(kClaimLock);
+  connection->QueueOnce(kShared, claim);
+  connection->QueueOnce("SELECT pg_advisory_unlock($1)", claim);
+  return connection->Finish("sharing the metadata store");
+}
+
+absl::StatusOr<bool> OthersThere(Connection* connection) {
+  Params claim;
+  claim.Int(kClaimLock);
+  connection->QueueOnce(kHeldByOthers, claim);
+  std::vector<Result> results;
+  absl::Status status = connection->Finish("looking for other servers", kPatienceMs, &results);
+  if (!status.ok()) return status;
+  return results[0].Int(0, 0) > 0;
+}
+
+absl::Status AdmitOthers(Connection* connection) {
+  Params start;
   start.Int(kStartLock);
-  if (only) {
-    connection->QueueOnce("SELECT pg_advisory_lock_shared($1)", claim);
-    connection->QueueOnce("SELECT pg_advisory_unlock($1)", claim);
-  }
   connection->QueueOnce("SELECT pg_advisory_unlock($1)", start);
   return connection->Finish("letting others in");
 }

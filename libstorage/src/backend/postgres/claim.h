@@ -18,8 +18,9 @@ absl::Status Claim(Connection* connection, const std::string& token);
 // Several servers share the claim, as locks of their sessions. One at a time starts or
 // joins, which a second lock sees to.
 
-// Takes both, the claim alone when nobody has it (*only = true), else shared. BUSY
-// names the holder who wants to be alone, or who has been starting for too long.
+// Takes both, the claim alone when nobody has it (*only = true), else shared. Who was
+// alone and ends meanwhile is not joined: nobody knows which numbers it used. BUSY names
+// the holder who wants to be alone, or who has been starting for too long.
 absl::Status ClaimShared(Connection* connection, const std::string& token, bool* only);
 // Once more for a session that replaces a lost one, after Admit.
 absl::Status ReclaimShared(Connection* connection);
@@ -27,8 +28,12 @@ absl::Status ReclaimShared(Connection* connection);
 absl::StatusOr<bool> BecomeOnly(Connection* connection, int64_t wait_ms);
 // The lock of starts by itself; false = another server starts.
 absl::StatusOr<bool> LockStarts(Connection* connection, int64_t wait_ms);
-// only: from alone to shared, without a moment in between. Ends the lock of starts.
-absl::Status AdmitOthers(Connection* connection, bool only);
+// From alone to shared, without a moment in between; the lock of starts stays.
+absl::Status ShareAgain(Connection* connection);
+// Whether another session has its share.
+absl::StatusOr<bool> OthersThere(Connection* connection);
+// Ends the lock of starts.
+absl::Status AdmitOthers(Connection* connection);
 
 }  // namespace storage::postgres
 

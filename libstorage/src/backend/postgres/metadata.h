@@ -58,6 +58,8 @@ class PostgresMetadata : public ClaimedMetadata {
   absl::Status Hold() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<bool> LockStarts(int64_t wait_ms) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<bool> TakeAlone(int64_t wait_ms) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status ShareAgain() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<bool> OthersThere() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status LetOthersIn(bool only) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GiveBack() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { connection_.reset(); }
   absl::Status ClaimAgain(Connection* connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

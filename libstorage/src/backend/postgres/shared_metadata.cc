@@ -45,8 +45,15 @@ absl::StatusOr<bool> PostgresMetadata::TakeAlone(int64_t wait_ms) {
   return postgres::BecomeOnly(connection_.get(), wait_ms);
 }
 
+absl::Status PostgresMetadata::ShareAgain() { return postgres::ShareAgain(connection_.get()); }
+
+absl::StatusOr<bool> PostgresMetadata::OthersThere() {
+  return postgres::OthersThere(connection_.get());
+}
+
 absl::Status PostgresMetadata::LetOthersIn(bool only) {
-  return AdmitOthers(connection_.get(), only);
+  absl::Status status = only ? ShareAgain() : absl::OkStatus();
+  return status.ok() ? AdmitOthers(connection_.get()) : status;
 }
 
 // Our name is the holder's until others are let in.
