@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "src/engine/backends.h"
 #include "src/engine/engine_impl.h"
+#include "src/revision/ahead.h"
 
 namespace storage {
 namespace {
@@ -155,8 +156,11 @@ absl::Status EngineImpl::Adopt(const StartPlan& plan, const StartFacts& facts) {
       if (absl::Status status = body(**txn); !status.ok()) return status;
       return (*txn)->Commit();
     };
-    absl::Status status =
-        change([&](LaneTxn& txn) { return txn.Adopt(owner_, plan.adopt_jump[i]); });
+    absl::Status status = change([&](LaneTxn& txn) -> absl::Status {
+      // Somebody may have begun to fill it since we looked.
+      absl::Status own = CheckNotAhead(txn.lane(), facts.lanes[i].place, parts_[i].name);
+      return own.ok() ? txn.Adopt(owner_, plan.adopt_jump[i]) : own;
+    });
     // With several servers readers of one lane go by its own numbers: none may be lower
     // than what was shown before.
     if (status.ok() && (plan.void_lanes || routes_changed_ || several_)) {
