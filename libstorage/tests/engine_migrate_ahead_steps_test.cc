@@ -139,7 +139,9 @@ TEST_F(AheadStepsTest, AMigrationBehindOneIsGivenUpAnywhere) {
     int ended = 0;
     ASSERT_EQ(::waitpid(child, &ended, 0), child);
     const absl::Status status = WEXITSTATUS(ended) == 0 ? absl::OkStatus() : Abort(Options());
-    if (!status.ok()) {
+    // Killed behind its last step it had nothing left to do.
+    const bool idle = Message(status).find("nothing to abort") != std::string::npos;
+    if (!status.ok() && !idle) {
       EXPECT_THAT(Message(status), HasSubstr("without --abort")) << at;
       ASSERT_TRUE(Migrate(Options()).ok());
       ExpectMoved(before);

@@ -41,6 +41,12 @@ absl::Status EngineImpl::Start() {
     if (!joined.ok()) return joined.status();
     if (*joined) return absl::OkStatus();
   }
+  // Copies would be counted as objects that the rules hide.
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    const LaneFacts& lane = facts->lanes[i];
+    absl::Status status = CheckNotAhead(lane.lane, lane.place, lane.name);
+    if (!status.ok()) return AtPart(parts_[i], status);
+  }
   // Before the start plan, which takes a rule's new database for a lost old one.
   if (absl::Status status = CheckRoutes(); !status.ok()) return status;
   absl::StatusOr<StartPlan> plan = PlanStart(*facts);
