@@ -50,7 +50,10 @@ class AheadServers : public MigrateServers {
       Writer writer(**engine, pods);
       MirrorCounts all;
       options.follow = true;
-      options.progress = [&](const char*, int64_t, int64_t) { writer.WaitForMore(); };
+      int pages = 0;
+      options.progress = [&](const char*, int64_t, int64_t) {
+        if (++pages % 4 == 0) writer.WaitForMore();
+      };
       options.pass_done = [&](const AheadPass& pass) {
         all.copied += pass.counts.copied;
         all.replaced += pass.counts.replaced;
