@@ -36,10 +36,13 @@ class AheadShared : public SharedTest {
   }
   static void WriteSome(const Server& server, const std::string& name, int i) {
     const std::string node = absl::StrCat("/registry/nodes/", name);
-    // On a busy machine a database may not answer in time.
+    // On a busy machine a database may not answer in time; on etcd, one of two servers that
+    // write all the time may lose the race for the lane until it gives up.
     for (const auto& [key, value] : Pairs{{absl::StrCat(node, i), "new"}, {node, "changed"}}) {
       const WriteResult put = Put(*server.engine, server.nodes, key, value);
-      EXPECT_TRUE(put.code == Code::kOk || put.code == Code::kUnavailable) << put.error;
+      EXPECT_TRUE(put.code == Code::kOk || put.code == Code::kUnavailable ||
+                  put.code == Code::kBusy)
+          << put.error;
     }
     Delete(*server.engine, server.nodes, absl::StrCat(node, i - 3));
   }
