@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <atomic>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -128,6 +130,97 @@ TEST_F(StgctlMigrate, ARunningServerIsNamed) {
   EXPECT_THAT(ran.err,
               AllOf(HasSubstr("is written by another process: pid " + std::to_string(getpid())),
                     HasSubstr("stop it")));
+}
+
+// The bulk is copied beside a server that writes, by runs that are killed; then it stops.
+TEST_F(StgctlMigrate, AheadUnderLoadWithKill9) {
+  Fill(3000);
+  auto engine = OpenEngine();
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  std::atomic<bool> stop = false;
+  std::atomic<int> written = 0;
+  std::thread writer([&] {
+    for (int i = 0; !stop; ++i, ++written) {
+      const std::string pod = "/registry/pods/default/";
+      MustPut(engine->get(), pod + "p" + std::to_string(i % 3000), "changed");
+      MustPut(engine->get(), pod + "new" + std::to_string(i), "new");
+      const std::string gone = pod + "new" + std::to_string(i - 5);
+      WriteKey(engine->get(), gone, nullptr);
+    }
+  });
+  const std::vector<std::string> args = Args({"--ahead", "--progress"});
+  int killed = 0;
+  Ran ran;
+  for (int ms = 5;; ms += std::max(15, ms / 2)) {
+    Running running(dir_, args);
+    const absl::Time until = absl::Now() + absl::Milliseconds(ms);
+    while (!running.ended() && absl::Now() < until) absl::SleepFor(absl::Milliseconds(1));
+    if (running.ended()) {
+      ran = running.Wait();
+      break;
+    }
+    running.Signal(SIGKILL);
+    ran = running.Wait();
+    if (ran.exit_code != 128 + SIGKILL) break;  // it came to its end before
+    ++killed;
+  }
+  EXPECT_GT(killed, 0);
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("pass 1: "), HasSubstr(" replaced, "),
+                             HasSubstr("Now stop every API server, run `stgctl migrate`")));
+  EXPECT_THAT(ran.err, HasSubstr("pass 1: comparing "));
+  // It follows until it is told to stop, which is no failure.
+  Running following(dir_, Args({"--ahead", "--follow", "-o", "json"}));
+  for (const int until = written + 20; written < until;) absl::SleepFor(absl::Milliseconds(1));
+  stop = true;
+  writer.join();
+  following.Signal(SIGINT);
+  ran = following.Wait();
+  EXPECT_TRUE(ran.exit_code == 0 || ran.err.find("--ahead` again") != std::string::npos) << ran.err;
+  ASSERT_TRUE((*engine)->Close().ok());
+  engine->reset();
+  const Contents before = ReadFile(Path("pods.db"));
+  UseNew();
+  EXPECT_THAT(OpenEngine().status().message(), HasSubstr("`stgctl migrate`"));
+  ran = Run(Args());
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_EQ(ReadFile(Path("other.db")), before);
+  EXPECT_EQ(ReadFile(Path("pods.db")), Contents());
+  engine = OpenEngine();
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  EXPECT_EQ(ReadEngine(engine->get()).size(), before.size() + 1);
+}
+
+TEST_F(StgctlMigrate, AheadTellsWhatItDidAndWhatIsLeft) {
+  Fill(20);
+  Write("both.yaml",
+        "backends:\n"
+        "- {name: pods, endpoint: 'sqlite://" +
+            Path("other.db") +
+            "', prefix: {prefix: pods}}\n"
+            "- {name: system, endpoint: 'sqlite://" +
+            Path("system.db") + "', prefix: {prefix: nothing}}\n");
+  auto args = Args({"--ahead"});
+  args[1] = Path("both.yaml");
+  Ran ran = Run(args);
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(ran.out,
+              AllOf(HasSubstr("pass 1: 20 copied, 0 replaced, 0 removed, of 20 objects, in "),
+                    HasSubstr("Left to the migration: 1 objects of /registry/secrets/ to the "
+                              "default database"),
+                    HasSubstr("The last pass found 20 changes")));
+  args.insert(args.end(), {"-o", "json"});
+  ran = Run(args);
+  const nlohmann::json json = nlohmann::json::parse(ran.out, nullptr, false);
+  EXPECT_EQ(json.value("result", ""), "copied ahead") << ran.out;
+  EXPECT_EQ(json["passes"][0]["copied"], 0);
+  EXPECT_EQ(json["passes"][0]["objects"], 20);
+  EXPECT_EQ(json["moves"][0]["ahead"], true);
+  ran = Run(Args({"--ahead", "--abort"}));
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "The copies that were made ahead are removed.\n");
+  EXPECT_EQ(ReadFile(Path("other.db")), Contents());
+  EXPECT_EQ(Run(Args({"--follow"})).exit_code, 2);
 }
 
 }  // namespace

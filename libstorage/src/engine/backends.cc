@@ -173,6 +173,26 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endp
   return NewMemoryMetadata();
 }
 
+absl::StatusOr<MetaState> PeekMetadata(const Endpoint& endpoint, const EngineOptions& options) {
+  const std::string name = "metadata";
+  const BackendTls tls = MetadataTls(endpoint, options);
+  switch (endpoint.kind) {
+    case EndpointKind::kSqlite:
+      return PeekSqliteMetadata(ToSqlite(name, endpoint, options));
+    case EndpointKind::kPostgres:
+      return PeekPostgresMetadata(ToPostgres(name, endpoint, tls, nullptr, options));
+    case EndpointKind::kMysql: {
+      const auto mysql = ToMysql(name, endpoint, tls, nullptr, options);
+      return mysql.ok() ? PeekMysqlMetadata(*mysql) : mysql.status();
+    }
+    case EndpointKind::kEtcd:
+      return PeekEtcdMetadata(ToEtcd(name, endpoint, tls, options));
+    case EndpointKind::kMemory:
+      break;
+  }
+  return NoMemory(name);  // no other process has it
+}
+
 absl::StatusOr<std::unique_ptr<Backend>> OpenForInspection(const std::string& name,
                                                            const std::string& path) {
   SqliteOptions options;

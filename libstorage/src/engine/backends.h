@@ -22,6 +22,9 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const std::string& name,
                                                      bool several, const EngineOptions& options);
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadata(const Endpoint& endpoint, bool several,
                                                             const EngineOptions& options);
+// What the metadata store says now, beside the servers that use it: without a claim, and
+// nothing is made or changed.
+absl::StatusOr<MetaState> PeekMetadata(const Endpoint& endpoint, const EngineOptions& options);
 // Several servers at once may have a database of this kind, and a metadata store there.
 bool CanBeShared(EndpointKind kind);
 // Read-only, without a lock: to count what an SQLite file holds.

@@ -6,13 +6,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "src/revision/ahead.h"
 
 namespace storage {
 namespace {
 
 using Phase = MigrationRecord::Phase;
-
-constexpr int64_t kHistoryRows = 1000;
 
 }  // namespace
 
@@ -30,7 +29,13 @@ absl::Status Migration::At(const Database& database, const absl::Status& status)
 
 absl::Status Migration::Stopped() const {
   if (options_.stop == nullptr || !options_.stop()) return absl::OkStatus();
-  return MakeStatus(Code::kCancelled, "stopped; run `stgctl migrate` again to go on");
+  return MakeStatus(Code::kCancelled,
+                    absl::StrCat("stopped; run `stgctl migrate", options_.ahead ? " --ahead" : "",
+                                 "` again to go on"));
+}
+
+const LaneOwner& Migration::OwnerOf(const Database& database) const {
+  return database.ahead_owner.m_id.empty() ? owner_ : database.ahead_owner;
 }
 
 absl::Status Migration::Durable(const std::function<absl::Status()>& step) {
@@ -46,10 +51,13 @@ absl::StatusOr<std::unique_ptr<Migration>> Migration::Open(MigrateOptions option
   absl::Status status = migration->OpenMetadataStore();
   if (status.ok()) status = migration->CheckTarget();
   if (status.ok()) status = migration->OpenDatabases();
+  if (status.ok()) status = migration->FindAhead();
   if (!status.ok()) return status;
-  absl::StatusOr<StartPlan> plan = migration->Plan();
-  if (!plan.ok()) return plan.status();
-  migration->plan_ = *std::move(plan);
+  if (!migration->options_.ahead) {
+    absl::StatusOr<StartPlan> plan = migration->Plan();
+    if (!plan.ok()) return plan.status();
+    migration->plan_ = *std::move(plan);
+  }
   status = migration->Survey();
   if (!status.ok()) return status;
   return migration;
@@ -72,18 +80,47 @@ absl::Status Migration::ChangeLane(const Database& database,
   return At(database, done);
 }
 
+absl::Status Migration::AdoptOne(size_t database, int64_t jump_to, bool* moved_on) {
+  const Database& of = databases_[database];
+  return ChangeLane(of, [&](LaneTxn& txn) -> absl::Status {
+    *moved_on |= txn.lane().ver != of.ver;
+    // Its rows would be taken for objects from here on.
+    if (IsAhead(txn.lane()) && !of.ahead) {
+      return MakeStatus(Code::kUnavailable,
+                        "copies were made ahead while the migration began: run it again");
+    }
+    if (txn.lane().head < rev_) return txn.Adopt(owner_, jump_to);
+    return MakeStatus(Code::kUnavailable,
+                      absl::StrCat("an API server wrote revision ", txn.lane().head,
+                                   " while the migration began: stop it and run again"));
+  });
+}
+
 // Fences every lane, as the start of an API server does: from here on nobody else can
-// write. *moved_on: somebody did since Open.
+// write. *moved_on: somebody did since Open. Not those that were filled ahead: their mark is
+// all that tells what is in them, until it is announced.
 absl::Status Migration::Adopt(bool* moved_on) {
   for (size_t i = 0; i < databases_.size(); ++i) {
-    const Database& database = databases_[i];
-    const absl::Status status = ChangeLane(database, [&](LaneTxn& txn) -> absl::Status {
-      *moved_on |= txn.lane().ver != database.ver;
-      if (txn.lane().head < rev_) return txn.Adopt(owner_, plan_.adopt_jump[i]);
-      return MakeStatus(Code::kUnavailable,
-                        absl::StrCat("an API server wrote revision ", txn.lane().head,
-                                     " while the migration began: stop it and run again"));
-    });
+    if (databases_[i].ahead) continue;
+    absl::Status status = AdoptOne(i, plan_.adopt_jump[i], moved_on);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Migration::RaiseLane(const Database& database) {
+  absl::Status status = ChangeLane(database, [&](LaneTxn& txn) { return txn.Void(owner_, rev_); });
+  if (!status.ok()) return status;
+  return ChangeLane(database, [&](LaneTxn& txn) { return txn.RaiseFloor(owner_, rev_); });
+}
+
+// Whoever still fills them is fenced by this. Their heads are those of the others, at most.
+absl::Status Migration::AdoptArrived() {
+  for (size_t i = 0; i < databases_.size(); ++i) {
+    if (!databases_[i].ahead) continue;
+    bool moved_on = false;  // they are compared as a whole
+    absl::Status status = AdoptOne(i, 0, &moved_on);
+    if (status.ok()) status = RaiseLane(databases_[i]);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -92,23 +129,20 @@ absl::Status Migration::Adopt(bool* moved_on) {
 // Everything is ours then, and nothing older than now can be read, so that no resource
 // version of before is served from a database that has only half of its history.
 absl::Status Migration::Start() {
-  const MetaState& found = metadata_->found();
   absl::Status status = Durable([&]() -> absl::Status {
     absl::StatusOr<int64_t> epoch = metadata_->Start();
     if (epoch.ok()) owner_.epoch = *epoch;
     return epoch.status();
   });
   if (!status.ok()) return status;
-  owner_.m_id = found.m_id;
-  owner_.gen = std::max<int64_t>(1, found.topo_version + (resumes() ? 0 : 1));
+  owner_.m_id = found_.m_id;
+  owner_.gen = std::max<int64_t>(1, found_.topo_version + (resumes() ? 0 : 1));
   rev_ = plan_.jump ? plan_.rev : plan_.rev + 1;
   bool moved_on = false;
   status = Adopt(&moved_on);
   if (status.ok()) status = Durable([&] { return metadata_->Reserve(rev_, {}); });
-  for (size_t i = 0; i < databases_.size() && status.ok(); ++i) {
-    status = ChangeLane(databases_[i], [&](LaneTxn& txn) { return txn.Void(owner_, rev_); });
-    if (!status.ok()) break;
-    status = ChangeLane(databases_[i], [&](LaneTxn& txn) { return txn.RaiseFloor(owner_, rev_); });
+  for (const Database& database : databases_) {
+    if (status.ok() && !database.ahead) status = RaiseLane(database);
   }
   return status.ok() && moved_on && !resumes() ? SurveyAgain() : status;
 }
@@ -121,12 +155,32 @@ absl::Status Migration::SurveyAgain() {
   return Survey();
 }
 
+bool Migration::HasCopies() const {
+  return std::any_of(databases_.begin(), databases_.end(),
+                     [](const Database& database) { return database.marked; });
+}
+
+absl::Status Migration::Announce() {
+  if (!resumes()) return Remember(routes_.places, NewRecord());
+  MigrationRecord more = record();
+  for (const Database& database : databases_) {
+    const bool known =
+        std::find(more.ahead.begin(), more.ahead.end(), database.name) != more.ahead.end();
+    if (database.ahead && !known) more.ahead.push_back(database.name);
+  }
+  if (more.ahead == record().ahead) return absl::OkStatus();
+  return Remember(routes_.places, std::move(more));
+}
+
 absl::Status Migration::Run() {
-  if (!resumes() && planned_.empty()) return absl::OkStatus();
+  if (options_.ahead) return RunAhead();
+  if (!resumes() && planned_.empty() && !HasCopies()) return absl::OkStatus();
   absl::Status status = Start();
-  if (status.ok() && !resumes()) status = Remember(routes_.places, NewRecord());
+  if (status.ok()) status = Announce();
   if (status.ok() && record().phase == Phase::kCopy) {
-    status = Copy();
+    status = AdoptArrived();
+    if (status.ok()) status = Copy();
+    if (status.ok()) status = MirrorCopies();
     if (status.ok()) status = Verify();
     if (!status.ok()) return status;
     MigrationRecord discard;
@@ -137,68 +191,6 @@ absl::Status Migration::Run() {
   if (status.ok()) status = Discard();
   if (status.ok()) status = DropHistory();
   return status.ok() ? Finish() : status;
-}
-
-absl::Status Migration::Copy() {
-  int64_t done = 0, total = 0;
-  for (const PlannedMove& move : planned_) total += move.objects;
-  for (const auto& [move, sum] : misplaced_) {
-    const int from = move.from, only_to = move.to, resource = move.resource;
-    const std::string& collection = routes_.resources[resource].key_prefix;
-    absl::Status status = ForEachMisplaced(from, resource, [&](int to, const RowBatch& rows) {
-      if (to != only_to) return absl::OkStatus();  // it has an entry of its own
-      Backend* const target = databases_[to].backend.get();
-      return ForEachBatch(target->limits(), rows, [&](const RowBatch& batch) -> absl::Status {
-        const absl::Status copied =
-            Durable([&] { return ImportBatch(target, owner_, collection, batch); });
-        done += static_cast<int64_t>(batch.size());
-        if (options_.progress != nullptr) options_.progress("copying", done, total);
-        return At(databases_[to], copied);
-      });
-    });
-    if (!status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Migration::Discard() {
-  int64_t done = 0, total = 0;
-  for (const PlannedMove& move : planned_) total += move.objects;
-  for (const auto& [move, sum] : misplaced_) {
-    const int from = move.from, only_to = move.to, resource = move.resource;
-    const std::string& collection = routes_.resources[resource].key_prefix;
-    absl::Status status = ForEachMisplaced(from, resource, [&](int to, const RowBatch& rows) {
-      if (to != only_to) return absl::OkStatus();
-      Backend* const source = databases_[from].backend.get();
-      absl::Status copied = CheckCopies(from, to, rows);
-      if (!copied.ok()) return copied;
-      return ForEachBatch(source->limits(), rows, [&](const RowBatch& batch) -> absl::Status {
-        const absl::Status gone =
-            Durable([&] { return DiscardBatch(source, owner_, collection, batch); });
-        done += static_cast<int64_t>(batch.size());
-        if (options_.progress != nullptr) options_.progress("discarding", done, total);
-        return At(databases_[from], gone);
-      });
-    });
-    if (!status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
-// Old values in the undo logs are copies too: all of them are below the floors.
-absl::Status Migration::DropHistory() {
-  for (Database& database : databases_) {
-    for (;;) {
-      if (absl::Status status = Stopped(); !status.ok()) return status;
-      absl::StatusOr<int64_t> gone = database.backend->DeleteHistory(kHistoryRows);
-      if (!gone.ok()) return At(database, gone.status());
-      if (*gone == 0) break;
-    }
-    // etcd forgets with it what was deleted; space is given back by the API server.
-    absl::StatusOr<bool> upkeep = database.backend->Maintain(true);
-    if (!upkeep.ok()) return At(database, upkeep.status());
-  }
-  return absl::OkStatus();
 }
 
 absl::Status Migration::Finish() {
@@ -216,38 +208,6 @@ absl::Status Migration::Finish() {
   if (status.ok()) status = Remember(new_places_, MigrationRecord());
   if (!status.ok()) return status;
   return Durable([&] { return metadata_->Finish(rev_, Marks(true)); });
-}
-
-absl::Status Migration::Abort() {
-  if (record().phase != Phase::kCopy) {
-    return MakeStatus(Code::kInvalid,
-                      resumes() ? "everything has arrived, and old copies are being removed: run "
-                                  "the migration to its end without --abort; then it can be "
-                                  "migrated back"
-                                : "no migration is in progress, so there is nothing to abort");
-  }
-  absl::Status status = Start();
-  for (const auto& [move, sum] : misplaced_) {
-    if (!status.ok()) return status;
-    const int from = move.from, only_to = move.to, resource = move.resource;
-    const std::string& collection = routes_.resources[resource].key_prefix;
-    status = ForEachMisplaced(from, resource, [&](int to, const RowBatch& rows) -> absl::Status {
-      if (to != only_to) return absl::OkStatus();
-      Backend* const target = databases_[to].backend.get();
-      RowBatch copies;
-      absl::Status looked = LookUp(target, rows, [&](size_t i, const ObjectMeta& meta) {
-        if (meta.create_rev == rows[i]->meta.create_rev) copies.push_back(rows[i]);
-      });
-      if (!looked.ok()) return At(databases_[to], looked);
-      return ForEachBatch(target->limits(), copies, [&](const RowBatch& batch) -> absl::Status {
-        return At(databases_[to],
-                  Durable([&] { return DiscardBatch(target, owner_, collection, batch); }));
-      });
-    });
-  }
-  if (status.ok()) status = Remember(routes_.places, MigrationRecord());
-  if (!status.ok()) return status;
-  return Durable([&] { return metadata_->Finish(rev_, Marks(false)); });
 }
 
 }  // namespace storage

@@ -1,6 +1,7 @@
 // Migration: moves what a changed topology routes elsewhere, while no API server
 // runs (docs/adr/0007-migrate.md). Each step is durable; a run that was ended at any
-// point, by whatever, is taken up by the next one.
+// point, by whatever, is taken up by the next one. Ahead of it, while they run, the bulk
+// can be copied into databases that are new.
 //
 // Threads: one. Databases are opened and locked from Open to destruction.
 #ifndef LIBSTORAGE_SRC_ENGINE_MIGRATE_H_
@@ -16,11 +17,18 @@
 #include <vector>
 
 #include "src/engine/engine.h"
+#include "src/engine/mirror.h"
 #include "src/engine/moves.h"
 #include "src/engine/routes.h"
 #include "src/revision/epoch.h"
 
 namespace storage {
+
+// What one pass of a run ahead did.
+struct AheadPass {
+  MirrorCounts counts;
+  double seconds = 0;
+};
 
 struct MigrateOptions {
   EngineOptions engine;  // as the API server will have them: the new topology
@@ -32,8 +40,14 @@ struct MigrateOptions {
   // The operator says that no API server runs. Asked for only where the last one did not
   // end in order, and had no claim on the metadata store (MetaState::unclaimed).
   bool server_stopped = false;
+  // Beside API servers that run with the topology of before: nothing is moved, but copies
+  // are made in the databases that are new to the topology.
+  bool ahead = false;
+  bool follow = false;  // ahead: pass after pass, until stop says so
+  std::function<void(const AheadPass& pass)> pass_done;
 
-  // what: "copying", "verifying", "discarding"; numbers of objects. Called often.
+  // what: "copying", "comparing", "verifying", "discarding", or a pass; numbers of objects.
+  // Called often.
   std::function<void(const char* what, int64_t done, int64_t total)> progress;
   // Asked between batches; true ends the run with CANCELLED. The next one goes on.
   std::function<bool()> stop;
@@ -45,7 +59,8 @@ struct PlannedMove {
   std::string from, to;    // name and redacted endpoint
   std::string collection;  // key prefix of the resource
   int64_t objects = 0;
-  int64_t bytes = 0;  // of values
+  int64_t bytes = 0;   // of values
+  bool ahead = false;  // it can be copied ahead, or was
 };
 
 class Migration {
@@ -61,9 +76,14 @@ class Migration {
   // To the end: afterwards an API server starts with the new topology. Nothing to move:
   // OK, and nothing is changed. Once.
   absl::Status Run();
-  // The way back, as long as the old copies are whole: removes what was copied. The
-  // topology of before is good again.
+  // The way back, as long as the old copies are whole: removes what was copied, ahead too.
+  // The topology of before is good again.
   absl::Status Abort();
+  // There is something to do, though nothing may have to move: copies were made ahead.
+  bool HasCopies() const;
+
+  // Of a run ahead: passes over everything, until one found little.
+  const std::vector<AheadPass>& passes() const { return passes_; }
 
  private:
   struct Database {
@@ -72,6 +92,11 @@ class Migration {
     const Rule* rule = nullptr;
     int old_place = -1;   // in old_places_; -1 = new to the topology
     bool in_new = false;  // else the new topology leaves it out
+    // New to the topology, and holds nothing but copies that were, or may be, made ahead.
+    bool ahead = false;
+    bool marked = false;    // ... and its lane says so
+    LaneOwner ahead_owner;  // of its lane, while it is filled; else owner_ counts
+    int64_t raised = 0;     // head and floor of its lane then
     std::unique_ptr<Backend> backend;
     int64_t ver = 0;  // of its lane when it was surveyed
     std::string label() const;
@@ -81,7 +106,13 @@ class Migration {
     int resource = 0;
     auto operator<=>(const MoveKey&) const = default;
   };
+  struct Tally {
+    const char* what = nullptr;  // of MigrateOptions::progress; null = not told
+    int64_t done = 0, total = 0;
+  };
   using RowsFrom = std::function<absl::Status(int to, const RowBatch& rows)>;
+  using MoveBody = std::function<absl::Status(const MoveKey& move, const RowBatch& rows)>;
+  using Change = std::function<absl::Status(const Database& of, const RowBatch& batch)>;
 
   explicit Migration(MigrateOptions options) : options_(std::move(options)) {}
   const MigrationRecord& record() const { return routes_.migration; }
@@ -89,9 +120,12 @@ class Migration {
   absl::Status Durable(const std::function<absl::Status()>& step);
   absl::Status Remember(std::vector<RememberedPlace> places, MigrationRecord record);
   absl::Status Stopped() const;
+  const LaneOwner& OwnerOf(const Database& database) const;
 
   // migrate_open.cc
   absl::Status OpenMetadataStore();
+  absl::Status PeekAtMetadata();
+  absl::Status ClaimMetadata();
   absl::Status CheckTarget();
   absl::Status OpenDatabases();
   absl::Status AddLeftOut();
@@ -100,11 +134,13 @@ class Migration {
   absl::StatusOr<StartPlan> Plan();
   std::string MarkOf(const Database& database) const;
   std::map<std::string, BackendMark> Marks(bool of_new) const;
+  bool IsSource(const Database& database) const;
   // migrate_survey.cc
   absl::Status Survey();
   absl::Status SurveyOne(int database, int resource);
   absl::Status CheckLeftOut(const Database& database, int64_t seen) const;
   absl::Status CheckArrival();
+  absl::Status CheckDurable(const Database& target) const;
   absl::Status CheckNoneThere(int from, int resource);
   MigrationRecord NewRecord() const;
   // migrate_verify.cc
@@ -113,23 +149,52 @@ class Migration {
   // migrate.cc
   absl::Status Start();
   absl::Status Adopt(bool* moved_on);
+  absl::Status AdoptOne(size_t database, int64_t jump_to, bool* moved_on);
+  absl::Status RaiseLane(const Database& database);
   absl::Status ChangeLane(const Database& database,
                           const std::function<absl::Status(LaneTxn&)>& body);
   absl::Status SurveyAgain();
+  absl::Status Announce();
+  absl::Status AdoptArrived();
+  absl::Status Finish();
+  // migrate_moves.cc
   absl::Status Copy();
   absl::Status Discard();
   absl::Status DropHistory();
-  absl::Status Finish();
   // The rows of a resource in a database that belong elsewhere, page by page.
   absl::Status ForEachMisplaced(int from, int resource, const RowsFrom& body);
+  absl::Status ForEachMove(const MoveBody& body);  // of all databases and resources
+  Tally TallyOf(const char* what) const;
+  // A durable step for each batch of rows of `of`.
+  absl::Status InBatches(const Database& of, const RowBatch& rows, const Change& change,
+                         Tally* tally);
+  Change DiscardOf(int resource) const;
+  absl::Status ClearCopies(const Database& database);
+  // migrate_mirror.cc
+  absl::Status MirrorAll(size_t target, const Tally& tally, MirrorCounts* counts);
+  Mirror::Env EnvOf(size_t target, int resource);
+  absl::Status MirrorCopies();
+  // migrate_ahead.cc
+  absl::Status FindAhead();
+  absl::Status RunAhead();
+  absl::Status CheckMayFill(const Database& database, const Lane& lane) const;
+  absl::Status CheckEmpty(const Database& database) const;
+  absl::Status FillAhead(Database* database);
+  absl::Status RaiseAhead(Database* database, int64_t rev, int64_t upto);
+  absl::Status CheckStillBeside();
+  absl::Status Pass(const std::vector<size_t>& targets);
+  absl::Status WaitForWrites();
+  absl::StatusOr<std::vector<int64_t>> Heads() const;
+  absl::Status AbortAhead();
   int TargetOf(int resource, std::string_view key) const;
   bool Owns(int resource, std::string_view key) const;  // no longer prefix has the key
 
   MigrateOptions options_;
   std::unique_ptr<Router> router_;
   Endpoint metadata_endpoint_;
-  std::unique_ptr<MetadataStore> metadata_;
-  Routes routes_;  // as remembered
+  std::unique_ptr<MetadataStore> metadata_;  // null: ahead
+  MetaState found_;                          // in it
+  Routes routes_;                            // as remembered
   std::vector<RememberedPlace> new_places_, old_places_;
   std::vector<Endpoint> old_endpoints_;        // of the old topology, when it was given
   std::vector<Database> databases_;            // by number of the router; then what is left out
@@ -139,6 +204,8 @@ class Migration {
   StartPlan plan_;
   LaneOwner owner_;
   int64_t rev_ = 0;  // head and floor of every lane
+  std::vector<AheadPass> passes_;
+  std::vector<int64_t> heads_;  // of the sources before the last pass
 };
 
 }  // namespace storage

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "src/engine/backends.h"
 #include "src/engine/migrate.h"
 
@@ -51,14 +50,23 @@ bool HasFile(const std::string& path) {
 // goes when the new one is there.
 absl::Status Migration::OpenDatabase(Database* database) {
   for (const char* relaxed : {"_sync", "_synchronous"}) database->endpoint.options.erase(relaxed);
+  // A server has a file locked; beside it one may read.
+  const bool read_only = IsSource(*database) && database->endpoint.kind == EndpointKind::kSqlite;
   absl::StatusOr<std::unique_ptr<Backend>> backend =
-      OpenBackend(database->name, database->endpoint, database->rule, false, options_.engine);
+      read_only
+          ? OpenForInspection(database->name, database->endpoint.path)
+          : OpenBackend(database->name, database->endpoint, database->rule, false, options_.engine);
   if (!backend.ok()) return At(*database, backend.status());
   database->backend = *std::move(backend);
   if (options_.engine.wrap_backend_for_test != nullptr) {
     database->backend = options_.engine.wrap_backend_for_test(std::move(database->backend));
   }
   return absl::OkStatus();
+}
+
+// Of a run ahead: what API servers use at this moment, which is only read.
+bool Migration::IsSource(const Database& database) const {
+  return options_.ahead && (database.old_place >= 0 || !database.in_new);
 }
 
 absl::Status Migration::OpenMetadataStore() {
@@ -89,22 +97,35 @@ absl::Status Migration::OpenMetadataStore() {
   if (metadata_endpoint_.kind == EndpointKind::kSqlite && !HasFile(metadata_endpoint_.path)) {
     return Invalid(absl::StrCat(place, " is not there", kRemedy));
   }
-  // For nobody but us, also where servers share: BUSY while one of them runs.
+  absl::Status opened = options_.ahead ? PeekAtMetadata() : ClaimMetadata();
+  if (!opened.ok()) return CodeOf(opened) == Code::kBusy ? opened : Prefixed(place, opened);
+  absl::StatusOr<Routes> routes = Routes::FromJson(found_.topo);
+  if (!routes.ok()) return Prefixed(place, routes.status());
+  routes_ = *std::move(routes);
+  if (routes_.known) return absl::OkStatus();
+  return Invalid(absl::StrCat(place, " remembers no topology: no API server has used it", kRemedy));
+}
+
+absl::Status Migration::PeekAtMetadata() {
+  absl::StatusOr<MetaState> found = PeekMetadata(metadata_endpoint_, options_.engine);
+  if (found.ok()) found_ = *std::move(found);
+  return found.status();
+}
+
+// For nobody but us, also where servers share: BUSY while one of them runs.
+absl::Status Migration::ClaimMetadata() {
   absl::StatusOr<std::unique_ptr<MetadataStore>> metadata =
-      OpenMetadata(metadata_endpoint_, false, engine);
+      OpenMetadata(metadata_endpoint_, false, options_.engine);
   if (CodeOf(metadata.status()) == Code::kBusy) {
     return Prefixed(
         "nothing is moved while an API server of this topology runs; stop all of them, there may "
         "be several",
         metadata.status());
   }
-  if (!metadata.ok()) return Prefixed(place, metadata.status());
+  if (!metadata.ok()) return metadata.status();
   metadata_ = *std::move(metadata);
-  absl::StatusOr<Routes> routes = Routes::FromJson(metadata_->found().topo);
-  if (!routes.ok()) return Prefixed(place, routes.status());
-  routes_ = *std::move(routes);
-  if (routes_.known) return absl::OkStatus();
-  return Invalid(absl::StrCat(place, " remembers no topology: no API server has used it", kRemedy));
+  found_ = metadata_->found();
+  return absl::OkStatus();
 }
 
 // Which topology we come from, and whether this one is the one we were going to.
@@ -112,9 +133,14 @@ absl::Status Migration::CheckTarget() {
   const bool discards = record().phase == Phase::kDiscard;
   old_places_ = discards ? record().others : routes_.places;
   const std::vector<RememberedPlace>& target = discards ? routes_.places : record().others;
+  if (options_.ahead && resumes()) {
+    return Invalid(
+        "a migration is not over, so that nothing can be copied ahead of it: run it again, without "
+        "--ahead, to its end or with --abort");
+  }
   if (record().phase == Phase::kNone) {
-    const MetaState& found = metadata_->found();
-    if (!found.unclaimed || found.clean || options_.server_stopped) return absl::OkStatus();
+    const bool stopped = found_.clean || options_.server_stopped || options_.ahead;
+    if (!found_.unclaimed || stopped) return absl::OkStatus();
     return Invalid(
         "the last API server did not end in order, or still runs: it is of a version that held no "
         "claim on a metadata store in etcd, which would tell. Stop every API server of this "
@@ -196,64 +222,6 @@ absl::StatusOr<Endpoint> Migration::OldEndpoint(const RememberedPlace& place) co
                               "give the topology of before with --old (for the default database, "
                               "--old-default)"),
                  place.name);
-}
-
-// Marks are kept by name, and names change hands: by the name that the database had,
-// unless another one of ours has that mark, else by its identity. "" = none.
-std::string Migration::MarkOf(const Database& database) const {
-  const auto& marks = metadata_->found().backends;
-  const auto of_other = [&](const std::string& identity) {
-    return std::any_of(databases_.begin(), databases_.end(), [&](const Database& other) {
-      return &other != &database && other.backend->identity() == identity;
-    });
-  };
-  if (database.old_place >= 0) {
-    const std::string& name = old_places_[database.old_place].name;
-    const auto mark = marks.find(name);
-    if (mark == marks.end() || !of_other(mark->second.identity)) return name;
-  }
-  for (const auto& [name, mark] : marks) {
-    if (mark.identity == database.backend->identity()) return name;
-  }
-  return "";
-}
-
-std::map<std::string, BackendMark> Migration::Marks(bool of_new) const {
-  std::map<std::string, BackendMark> marks;
-  for (const Database& database : databases_) {
-    const std::string name = of_new ? database.name : MarkOf(database);
-    if (of_new && !database.in_new) {
-      // Its name may come to mean another database one day.
-      marks.emplace(name, BackendMark{});
-    } else if (!name.empty()) {
-      marks[name] = {database.backend->identity(), rev_};
-    }
-  }
-  return marks;
-}
-
-absl::StatusOr<StartPlan> Migration::Plan() {
-  StartFacts facts;
-  facts.meta = metadata_->found();
-  facts.unix_seconds = absl::ToUnixSeconds(absl::Now());
-  for (Database& database : databases_) {
-    absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = database.backend->OpenSnapshot();
-    if (!snapshot.ok()) return At(database, snapshot.status());
-    database.ver = (*snapshot)->lane().ver;
-    absl::StatusOr<BackendStats> stats = database.backend->Stats();
-    if (!stats.ok()) return At(database, stats.status());
-    LaneFacts lane;
-    // No mark has a name like this.
-    const std::string mark = MarkOf(database);
-    lane.name = mark.empty() ? absl::StrCat("new ", database.label()) : mark;
-    lane.place = database.label();
-    lane.identity = database.backend->identity();
-    lane.lane = (*snapshot)->lane();
-    lane.durable = database.backend->durable();
-    for (const KindStats& kind : stats->kinds) lane.empty &= kind.objects == 0;
-    facts.lanes.push_back(std::move(lane));
-  }
-  return PlanStart(facts);
 }
 
 }  // namespace storage

@@ -36,10 +36,11 @@ absl::Status Migration::Survey() {
     const auto& [from, to, resource] = move;
     seen[from] += sum.objects;
     planned_.push_back({databases_[from].label(), databases_[to].label(),
-                        routes_.resources[resource].key_prefix, sum.objects, sum.bytes});
+                        routes_.resources[resource].key_prefix, sum.objects, sum.bytes,
+                        databases_[to].ahead});
   }
   for (int i = 0; i < static_cast<int>(databases_.size()); ++i) {
-    if (databases_[i].in_new) continue;
+    if (databases_[i].in_new || options_.ahead) continue;  // servers write on
     if (absl::Status status = CheckLeftOut(databases_[i], seen[i]); !status.ok()) return status;
   }
   return record().phase == Phase::kNone ? CheckArrival() : absl::OkStatus();
@@ -47,6 +48,7 @@ absl::Status Migration::Survey() {
 
 absl::Status Migration::SurveyOne(int database, int resource) {
   Database& of = databases_[database];
+  if (of.ahead) return absl::OkStatus();  // copies, of whatever
   Pages pages(of.backend.get(), RangeUnder(routes_.resources[resource].key_prefix));
   std::vector<OwnedRow> page;
   for (;;) {
@@ -80,16 +82,22 @@ absl::Status Migration::CheckLeftOut(const Database& database, int64_t seen) con
                           "before, list those resources once (custom ones, mostly), and stop it")));
 }
 
+absl::Status Migration::CheckDurable(const Database& target) const {
+  if (target.endpoint.kind == EndpointKind::kSqlite || target.backend->durable()) {
+    return absl::OkStatus();
+  }
+  return At(target, Invalid("it is set to lose its last commits when power fails, and the old "
+                            "copy goes when it has the new one: set it to be durable, and "
+                            "start the API server once with the topology of before"));
+}
+
 // Nothing may be overwritten, and nothing come to light that was not there before.
 absl::Status Migration::CheckArrival() {
   for (const auto& [move, sum] : misplaced_) {
     const auto& [from, to, resource] = move;
     const Database& target = databases_[to];
-    if (target.endpoint.kind != EndpointKind::kSqlite && !target.backend->durable()) {
-      return At(target, Invalid("it is set to lose its last commits when power fails, and the old "
-                                "copy goes when it has the new one: set it to be durable, and "
-                                "start the API server once with the topology of before"));
-    }
+    if (absl::Status status = CheckDurable(target); !status.ok()) return status;
+    if (target.ahead || options_.ahead) continue;
     const auto native = native_.find({to, resource});
     if (native == native_.end()) continue;
     if (target.old_place < 0) {
@@ -105,6 +113,7 @@ absl::Status Migration::CheckArrival() {
 
 absl::Status Migration::CheckNoneThere(int from, int resource) {
   return ForEachMisplaced(from, resource, [&](int to, const RowBatch& rows) -> absl::Status {
+    if (databases_[to].ahead) return absl::OkStatus();
     int64_t twice = 0;
     std::string example;
     absl::Status status =
@@ -132,32 +141,19 @@ MigrationRecord Migration::NewRecord() const {
     if (fresh && native != native_.end()) at->second.Add(native->second);
     at->second.Add(sum);
   }
+  // Of what was copied ahead for another topology nothing may stay.
+  for (size_t i = 0; i < databases_.size(); ++i) {
+    if (!databases_[i].ahead) continue;
+    record.ahead.push_back(databases_[i].name);
+    for (size_t resource = 0; resource < routes_.resources.size(); ++resource) {
+      expected.emplace(std::pair(static_cast<int>(i), static_cast<int>(resource)), Sum());
+    }
+  }
   for (const auto& [where, sum] : expected) {
     record.expected.push_back({databases_[where.first].name,
                                routes_.resources[where.second].key_prefix, sum.objects, sum.hash});
   }
   return record;
-}
-
-absl::Status Migration::ForEachMisplaced(int from, int resource, const RowsFrom& body) {
-  Database& source = databases_[from];
-  Pages pages(source.backend.get(), RangeUnder(routes_.resources[resource].key_prefix));
-  std::vector<OwnedRow> page;
-  for (;;) {
-    if (absl::Status status = Stopped(); !status.ok()) return status;
-    absl::StatusOr<bool> more = pages.Next(&page);
-    if (!more.ok()) return At(source, more.status());
-    if (!*more) return absl::OkStatus();
-    std::map<int, RowBatch> by_target;
-    for (const OwnedRow& row : page) {
-      if (!Owns(resource, row.key)) continue;
-      const int to = TargetOf(resource, row.key);
-      if (to != from) by_target[to].push_back(&row);
-    }
-    for (const auto& [to, rows] : by_target) {
-      if (absl::Status status = body(to, rows); !status.ok()) return status;
-    }
-  }
 }
 
 }  // namespace storage

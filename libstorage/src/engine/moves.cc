@@ -76,6 +76,7 @@ absl::StatusOr<bool> Pages::Next(std::vector<OwnedRow>* page) {
   if (done_) return false;
   absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = backend_->OpenSnapshot();
   if (!snapshot.ok()) return snapshot.status();
+  head_ = (*snapshot)->lane().head;
   int64_t bytes = 0;
   absl::Status status = (*snapshot)->List(range_, 0, kPageRows, [&](const Row& row) {
     page->push_back(

@@ -1,5 +1,5 @@
 // What a migration does to one database at a time: reads it page by page, sums it
-// up, and moves batches. One thread; the database has no other writer.
+// up, and moves batches. One thread; a database that is changed has no other writer.
 #ifndef LIBSTORAGE_SRC_ENGINE_MOVES_H_
 #define LIBSTORAGE_SRC_ENGINE_MOVES_H_
 
@@ -36,10 +36,13 @@ class Pages {
   Pages(Backend* backend, Range range) : backend_(backend), range_(std::move(range)) {}
   // False: there are no more; the page is empty then.
   absl::StatusOr<bool> Next(std::vector<OwnedRow>* page);
+  // Of the lane, as it was read with the last page.
+  int64_t head() const { return head_; }
 
  private:
   Backend* const backend_;
   Range range_;
+  int64_t head_ = 0;
   bool done_ = false;
 };
 

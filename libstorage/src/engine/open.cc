@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "src/engine/backends.h"
 #include "src/engine/engine_impl.h"
+#include "src/revision/ahead.h"
 
 namespace storage {
 namespace {
@@ -39,6 +40,12 @@ absl::Status EngineImpl::Start() {
     absl::StatusOr<bool> joined = Join(&*facts);
     if (!joined.ok()) return joined.status();
     if (*joined) return absl::OkStatus();
+  }
+  // Copies would be counted as objects that the rules hide.
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    const LaneFacts& lane = facts->lanes[i];
+    absl::Status status = CheckNotAhead(lane.lane, lane.place, lane.name);
+    if (!status.ok()) return AtPart(parts_[i], status);
   }
   // Before the start plan, which takes a rule's new database for a lost old one.
   if (absl::Status status = CheckRoutes(); !status.ok()) return status;
@@ -168,8 +175,11 @@ absl::Status EngineImpl::Adopt(const StartPlan& plan, const StartFacts& facts) {
       if (absl::Status status = body(**txn); !status.ok()) return status;
       return (*txn)->Commit();
     };
-    absl::Status status =
-        change([&](LaneTxn& txn) { return txn.Adopt(owner_, plan.adopt_jump[i]); });
+    absl::Status status = change([&](LaneTxn& txn) -> absl::Status {
+      // Somebody may have begun to fill it since we looked.
+      absl::Status own = CheckNotAhead(txn.lane(), facts.lanes[i].place, parts_[i].name);
+      return own.ok() ? txn.Adopt(owner_, plan.adopt_jump[i]) : own;
+    });
     // With several servers readers of one lane go by its own numbers: none may be lower
     // than what was shown before.
     if (status.ok() && (plan.void_lanes || routes_changed_ || several_)) {

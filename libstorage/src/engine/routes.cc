@@ -56,7 +56,8 @@ nlohmann::json MigrationToJson(const MigrationRecord& record) {
   }
   return {{"phase", record.phase == MigrationRecord::Phase::kCopy ? "copy" : "discard"},
           {"others", PlacesToJson(record.others)},
-          {"expected", std::move(expected)}};
+          {"expected", std::move(expected)},
+          {"ahead", record.ahead}};
 }
 
 MigrationRecord MigrationFromJson(const nlohmann::json& in) {
@@ -69,6 +70,7 @@ MigrationRecord MigrationFromJson(const nlohmann::json& in) {
                                e.at("collection").get<std::string>(),
                                e.at("objects").get<int64_t>(), e.at("sum").get<uint64_t>()});
   }
+  if (in.contains("ahead")) in.at("ahead").get_to(record.ahead);
   return record;
 }
 

@@ -40,6 +40,8 @@ struct MigrationRecord {
   Phase phase = Phase::kNone;
   std::vector<RememberedPlace> others;  // kCopy: the new places; kDiscard: those of before
   std::vector<Expected> expected;       // kCopy
+  // kCopy: names of databases that hold nothing but copies, some of them made ahead.
+  std::vector<std::string> ahead;
 };
 
 struct Routes {

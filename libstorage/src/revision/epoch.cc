@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "src/revision/ahead.h"
 
 namespace storage {
 namespace {
@@ -43,6 +44,15 @@ absl::Status Absurd(const std::string& where, int64_t rev, const std::string& ba
                     absl::StrCat(where, " claims the revision ", rev,
                                  ", which cannot be: it is damaged; restore a backup"),
                     backend);
+}
+
+// Whatever the operator says: copies made ahead are older than what they were made of.
+absl::Status CheckNoneAhead(const StartFacts& facts) {
+  for (const LaneFacts& lane : facts.lanes) {
+    absl::Status status = CheckNotAhead(lane.lane, lane.place, lane.name);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckNumbers(const StartFacts& facts) {
@@ -123,6 +133,7 @@ StartPlan GoOn(const StartFacts& facts) {
 }  // namespace
 
 absl::Status CheckJoin(const StartFacts& facts) {
+  if (absl::Status status = CheckNoneAhead(facts); !status.ok()) return status;
   if (facts.restored) {
     return MakeStatus(Code::kInvalid,
                       "--storage-restored begins a new history, but other servers are running "
@@ -150,6 +161,7 @@ absl::Status CheckJoin(const StartFacts& facts) {
 }
 
 absl::StatusOr<StartPlan> PlanStart(const StartFacts& facts) {
+  if (absl::Status status = CheckNoneAhead(facts); !status.ok()) return status;
   if (absl::Status status = CheckNumbers(facts); !status.ok()) return status;
   if (facts.restored) return Jump(facts, "started with --storage-restored");
   if (NeverOpened(facts.meta)) {

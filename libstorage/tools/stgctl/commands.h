@@ -50,6 +50,8 @@ struct MigrateFlags {
   bool dry_run = false;
   bool abort = false;
   bool server_stopped = false;
+  bool ahead = false;
+  bool follow = false;
 };
 int RunMigrate(const Context& context, const MigrateFlags& flags);
 

@@ -124,7 +124,7 @@ void AddMigrate(CLI::App* root, Options* options, Command* command) {
   MigrateFlags* const flags = &options->migrate;
   CLI::App* migrate = root->add_subcommand("migrate",
                                            "Move what a changed topology routes elsewhere; the API "
-                                           "servers must be stopped. Ended in the "
+                                           "servers must be stopped, but for --ahead. Ended in the "
                                            "middle, it goes on when it is run again");
   migrate->add_option("FILE", flags->topology, "the new topology.yaml, a path or file://")
       ->required();
@@ -146,8 +146,17 @@ void AddMigrate(CLI::App* root, Options* options, Command* command) {
   migrate
       ->add_flag("--abort", flags->abort,
                  "give a migration up that is still copying: what was copied is removed, and "
-                 "the topology of before is good again")
+                 "the topology of before is good again. With --ahead: copies that were made "
+                 "ahead are removed")
       ->excludes(dry_run);
+  CLI::Option* ahead = migrate->add_flag(
+      "--ahead", flags->ahead,
+      "while the API servers run: copy into databases that are new to the topology, so that the "
+      "migration itself finds little to do");
+  migrate
+      ->add_flag("--follow", flags->follow,
+                 "go on copying what changes until Ctrl-C, so that still less is left")
+      ->needs(ahead);
   migrate->add_flag(
       "--server-stopped", flags->server_stopped,
       "with a metadata store in etcd, after a server of an older version that did not "

@@ -43,6 +43,17 @@ class Parts {
   std::unique_ptr<Progress> progress_;
 };
 
+// A pass is told when it is over: the first may take minutes.
+void PrintPass(const Context& context, int number, const AheadPass& pass) {
+  if (context.json) return;
+  const MirrorCounts& counts = pass.counts;
+  const auto seconds = static_cast<int64_t>(pass.seconds * 10);
+  *context.out << absl::StrCat("pass ", number, ": ", counts.copied, " copied, ", counts.replaced,
+                               " replaced, ", counts.discarded, " removed, of ", counts.rows,
+                               " objects, in ", seconds / 10, ".", seconds % 10, " s\n")
+               << std::flush;
+}
+
 MigrateOptions OptionsOf(const MigrateFlags& flags, Logger* logger, Parts* parts) {
   MigrateOptions options;
   options.engine.topology_path = flags.topology;
@@ -52,6 +63,8 @@ MigrateOptions OptionsOf(const MigrateFlags& flags, Logger* logger, Parts* parts
   options.old_topology_path = flags.old_topology;
   options.old_default_endpoint = flags.old_default_endpoint;
   options.server_stopped = flags.server_stopped;
+  options.ahead = flags.ahead;
+  options.follow = flags.follow;
   options.stop = Stopped;
   options.progress = [parts](const char* what, int64_t done, int64_t total) {
     parts->Update(what, done, total);
@@ -59,18 +72,36 @@ MigrateOptions OptionsOf(const MigrateFlags& flags, Logger* logger, Parts* parts
   return options;
 }
 
+nlohmann::json ToJson(const std::vector<PlannedMove>& moves, const std::string& result) {
+  nlohmann::json out = {{"result", result}, {"moves", nlohmann::json::array()}};
+  for (const PlannedMove& move : moves) {
+    out["moves"].push_back({{"collection", move.collection},
+                            {"from", move.from},
+                            {"to", move.to},
+                            {"objects", move.objects},
+                            {"bytes", move.bytes},
+                            {"ahead", move.ahead}});
+  }
+  return out;
+}
+
+void PrintAheadJson(const Context& context, const Migration& migration) {
+  nlohmann::json out = ToJson(migration.moves(), "copied ahead");
+  out["passes"] = nlohmann::json::array();
+  for (const AheadPass& pass : migration.passes()) {
+    out["passes"].push_back({{"copied", pass.counts.copied},
+                             {"replaced", pass.counts.replaced},
+                             {"removed", pass.counts.discarded},
+                             {"objects", pass.counts.rows},
+                             {"seconds", pass.seconds}});
+  }
+  PrintJson(context, out);
+}
+
 void PrintMoves(const Context& context, const std::vector<PlannedMove>& moves,
                 const std::string& result) {
   if (context.json) {
-    nlohmann::json out = {{"result", result}, {"moves", nlohmann::json::array()}};
-    for (const PlannedMove& move : moves) {
-      out["moves"].push_back({{"collection", move.collection},
-                              {"from", move.from},
-                              {"to", move.to},
-                              {"objects", move.objects},
-                              {"bytes", move.bytes}});
-    }
-    PrintJson(context, out);
+    PrintJson(context, ToJson(moves, result));
     return;
   }
   if (moves.empty()) return;
@@ -89,34 +120,72 @@ int Done(const Context& context, const std::vector<PlannedMove>& moves, const ch
   return kExitOk;
 }
 
+// What servers serve from already cannot hold copies beside it.
+void PrintLeft(const Context& context, const std::vector<PlannedMove>& moves) {
+  for (const PlannedMove& move : moves) {
+    if (move.ahead) continue;
+    *context.out << absl::StrCat("Left to the migration: ", move.objects, " objects of ",
+                                 move.collection, " to ", move.to,
+                                 ", which the API servers serve from already.\n");
+  }
+}
+
+int DoneAhead(const Context& context, const Migration& migration) {
+  const std::vector<AheadPass>& passes = migration.passes();
+  if (context.json) {
+    PrintAheadJson(context, migration);
+    return kExitOk;
+  }
+  PrintLeft(context, migration.moves());
+  if (passes.empty()) {
+    *context.out << "Nothing can be copied ahead: no database that is new to the topology gets "
+                    "objects.\n";
+    return kExitOk;
+  }
+  *context.out << absl::StrCat(
+      "The last pass found ", passes.back().counts.changes(),
+      " changes; about as many are left to the migration. Now stop every API server, run `stgctl "
+      "migrate` with this topology, and start them with it.\n");
+  return kExitOk;
+}
+
+int RunAhead(const Context& context, Migration* migration) {
+  if (!context.json) PrintMoves(context, migration->moves(), "");
+  if (absl::Status status = migration->Run(); !status.ok()) return Fail(context, status);
+  return DoneAhead(context, *migration);
+}
+
 }  // namespace
 
 int RunMigrate(const Context& context, const MigrateFlags& flags) {
   CatchSignals();
   ErrLogger logger(context.err);
   Parts parts(context);
-  absl::StatusOr<std::unique_ptr<Migration>> opened =
-      Migration::Open(OptionsOf(flags, &logger, &parts));
+  MigrateOptions options = OptionsOf(flags, &logger, &parts);
+  int passes = 0;
+  options.pass_done = [&](const AheadPass& pass) { PrintPass(context, ++passes, pass); };
+  absl::StatusOr<std::unique_ptr<Migration>> opened = Migration::Open(std::move(options));
   if (!opened.ok()) return Fail(context, opened.status());
   Migration& migration = **opened;
   const std::vector<PlannedMove>& moves = migration.moves();
+  const bool idle = !migration.resumes() && moves.empty() && !migration.HasCopies();
+  constexpr char kIdle[] = "Nothing has to move: start the API server with this topology.";
   if (flags.dry_run) {
     return Done(context, moves, migration.resumes() ? "resumes" : "planned",
                 migration.resumes() ? "A migration is not over: run it again without --dry-run."
-                : moves.empty() ? "Nothing has to move: start the API server with this topology."
-                                : "Nothing was moved (--dry-run).");
+                : idle              ? kIdle
+                                    : "Nothing was moved (--dry-run).");
   }
   if (flags.abort) {
     if (absl::Status status = migration.Abort(); !status.ok()) return Fail(context, status);
     return Done(context, {}, "aborted",
-                "The migration was given up: start the API server with the topology of before.");
+                flags.ahead ? "The copies that were made ahead are removed."
+                            : "The migration was given up: start the API server with the topology "
+                              "of before.");
   }
-  const bool idle = !migration.resumes() && moves.empty();
+  if (flags.ahead) return RunAhead(context, &migration);
   if (absl::Status status = migration.Run(); !status.ok()) return Fail(context, status);
-  if (idle) {
-    return Done(context, moves, "nothing to do",
-                "Nothing has to move: start the API server with this topology.");
-  }
+  if (idle) return Done(context, moves, "nothing to do", kIdle);
   return Done(context, moves, "migrated",
               "All objects are where this topology looks for them: start the API server with it. "
               "Resource versions of before answer 410 Gone.");

@@ -31,6 +31,9 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenEtcdBackend(const EtcdOptions& opti
 // process has it.
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenEtcdMetadata(const EtcdOptions& options,
                                                                 bool several = false);
+// What it says now, beside the servers that use it: without a claim, and nothing is made or
+// changed. Where there is none: nothing that existed.
+absl::StatusOr<MetaState> PeekEtcdMetadata(const EtcdOptions& options);
 
 }  // namespace storage
 

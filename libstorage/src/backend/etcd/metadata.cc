@@ -61,6 +61,11 @@ absl::Status EtcdMetadata::Open() {
   return status;
 }
 
+absl::Status EtcdMetadata::Peek() {
+  MutexLock lock(&mutex_);
+  return LoadState();
+}
+
 absl::Status EtcdMetadata::LoadState() {
   const SteadyTime until = SteadyAfter(kCallTime);
   absl::Status status = Load(until);
@@ -259,17 +264,34 @@ absl::Status EtcdMetadata::Ping() {
 
 namespace storage {
 
-absl::StatusOr<std::unique_ptr<MetadataStore>> OpenEtcdMetadata(const EtcdOptions& options,
-                                                                bool several) {
+namespace {
+
+absl::StatusOr<std::unique_ptr<etcd::EtcdMetadata>> Connect(const EtcdOptions& options,
+                                                            bool several) {
   absl::StatusOr<std::unique_ptr<etcd::Client>> client = etcd::Client::Create(options);
   if (!client.ok()) return client.status();
   // A connection of its own: no write of ours holds it up.
   absl::StatusOr<std::unique_ptr<etcd::Client>> for_claim = etcd::Client::Create(options);
   if (!for_claim.ok()) return for_claim.status();
-  auto store = std::make_unique<etcd::EtcdMetadata>(options, *std::move(client),
-                                                    *std::move(for_claim), several);
-  if (absl::Status status = store->Open(); !status.ok()) return status;
-  return std::unique_ptr<MetadataStore>(std::move(store));
+  return std::make_unique<etcd::EtcdMetadata>(options, *std::move(client), *std::move(for_claim),
+                                              several);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenEtcdMetadata(const EtcdOptions& options,
+                                                                bool several) {
+  absl::StatusOr<std::unique_ptr<etcd::EtcdMetadata>> store = Connect(options, several);
+  if (!store.ok()) return store.status();
+  if (absl::Status status = (*store)->Open(); !status.ok()) return status;
+  return std::unique_ptr<MetadataStore>(*std::move(store));
+}
+
+absl::StatusOr<MetaState> PeekEtcdMetadata(const EtcdOptions& options) {
+  absl::StatusOr<std::unique_ptr<etcd::EtcdMetadata>> store = Connect(options, false);
+  if (!store.ok()) return store.status();
+  if (absl::Status status = (*store)->Peek(); !status.ok()) return status;
+  return (*store)->found();
 }
 
 }  // namespace storage

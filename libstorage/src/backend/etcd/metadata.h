@@ -32,6 +32,7 @@ class EtcdMetadata : public ClaimedMetadata {
         claim_(std::move(for_claim), where_) {}
 
   absl::Status Open();
+  absl::Status Peek();  // instead of Open: fills found() alone
 
   absl::StatusOr<int64_t> Start() override;
   absl::Status Reserve(int64_t upto, const Marks& marks) override;

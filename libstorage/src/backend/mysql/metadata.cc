@@ -96,18 +96,29 @@ absl::Status MysqlMetadata::Open() {
   joined_ = !only;
   MutexLock lock(&mutex_);
   if (several_) stage_ = Stage::kStarting;
-  status = LoadState(connection->get());
+  status = LoadState(connection->get(), true);
   if (!status.ok()) return status;
   connection_ = *std::move(connection);
   if (several_) return status;
   return Write(0, absl::StrCat("holder = ", Bytes(DescribeHolder())), "").status();
 }
 
-absl::Status MysqlMetadata::LoadState(Connection* connection) {
+absl::Status MysqlMetadata::Peek() {
+  auto connection = connector_.Connect(Role::kMetadata);
+  if (!connection.ok()) return connection.status();
+  const auto there = HasTables(connection->get(), Tables::kMetadata);
+  if (!there.ok()) return there.status();
+  MutexLock lock(&mutex_);
+  return *there ? LoadState(connection->get(), false) : absl::OkStatus();
+}
+
+absl::Status MysqlMetadata::LoadState(Connection* connection, bool locked) {
   auto outcome = connection->Run(
       "reading the metadata store",
-      "START TRANSACTION; SELECT m_id, epoch, reserved, clean, topo_version, topo FROM stg_m_state "
-      "WHERE id = 1 FOR UPDATE; SELECT name, identity, confirmed FROM stg_m_backends; COMMIT");
+      absl::StrCat("START TRANSACTION; SELECT m_id, epoch, reserved, clean, topo_version, topo "
+                   "FROM stg_m_state WHERE id = 1",
+                   locked ? " FOR UPDATE" : "",
+                   "; SELECT name, identity, confirmed FROM stg_m_backends; COMMIT"));
   if (!outcome.ok()) return outcome.status();
   Result& state = outcome->results[0];
   if (!state.Next()) {
@@ -237,6 +248,14 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMysqlMetadata(const MysqlOpti
   absl::Status opened = store->Open();
   if (!opened.ok()) return opened;
   return store;
+}
+
+absl::StatusOr<MetaState> PeekMysqlMetadata(const MysqlOptions& options) {
+  const auto settings = mysql::ParseOptions(options);
+  if (!settings.ok()) return settings.status();
+  mysql::MysqlMetadata store(options, *settings, false);
+  if (absl::Status peeked = store.Peek(); !peeked.ok()) return peeked;
+  return store.found();
 }
 
 }  // namespace storage

@@ -29,6 +29,7 @@ class MysqlMetadata : public ClaimedMetadata {
   ~MysqlMetadata() override;
 
   absl::Status Open();
+  absl::Status Peek();  // instead of Open: fills found() alone
 
   absl::StatusOr<int64_t> Start() override;
   absl::Status Reserve(int64_t upto, const Marks& marks) override;
@@ -58,10 +59,11 @@ class MysqlMetadata : public ClaimedMetadata {
   absl::Status LetOthersIn(bool only) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GiveBack() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status LoadState() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return LoadState(connection_.get());
+    return LoadState(connection_.get(), true);
   }
   absl::Status Prepare();
-  absl::Status LoadState(Connection* connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // locked: waits for what others write, and is no older.
+  absl::Status LoadState(Connection* connection, bool locked) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // One transaction: the state row, if it is still ours and in our epoch, which grows by
   // starts; then more statements, each with its ';'. Their results are the answer.
   absl::StatusOr<Outcome> Write(int64_t starts, const std::string& set, const std::string& more)

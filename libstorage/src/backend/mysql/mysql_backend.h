@@ -46,6 +46,9 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenMysqlBackend(const MysqlOptions& op
 // otherwise it is claimed alone.
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMysqlMetadata(const MysqlOptions& options,
                                                                  bool several);
+// What it says now, beside the servers that use it: without a claim, and nothing is made or
+// changed. Where there is none: nothing that existed.
+absl::StatusOr<MetaState> PeekMysqlMetadata(const MysqlOptions& options);
 
 }  // namespace storage
 

@@ -316,6 +316,17 @@ absl::Status PrepareTables(Connection* connection, Tables tables) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<bool> HasTables(Connection* connection, Tables tables) {
+  const auto found = Look(connection, tables);
+  if (!found.ok()) return found.status();
+  const auto first = found->find(TablesOf(tables)[0].name);
+  if (first == found->end() || first->second.comment != kComment) return false;
+  int64_t version = 0;
+  absl::Status known = CheckVersion(connection, tables, &version);
+  if (!known.ok()) return known;
+  return version > 0;
+}
+
 absl::StatusOr<std::string> ReadMeta(Connection* connection, const std::string& name) {
   auto rows = connection->Select("reading stg_meta",
                                  "SELECT value FROM stg_meta WHERE name = " + Bytes(name));

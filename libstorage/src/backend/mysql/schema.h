@@ -22,6 +22,8 @@ enum class Tables : uint8_t { kObjects, kMetadata };
 // index. INVALID for tables of somebody else, another engine or collation, and for a
 // newer version.
 absl::Status PrepareTables(Connection* connection, Tables tables);
+// Makes, upgrades and checks nothing but the version. False: there are none.
+absl::StatusOr<bool> HasTables(Connection* connection, Tables tables);
 
 // Rows of stg_meta (kObjects); "" when there is none.
 absl::StatusOr<std::string> ReadMeta(Connection* connection, const std::string& name);

@@ -63,6 +63,16 @@ absl::Status PostgresMetadata::Open() {
   return status;
 }
 
+absl::Status PostgresMetadata::Peek() {
+  MutexLock lock(&mutex_);
+  auto connection = dialer_.Dial();
+  if (!connection.ok()) return connection.status();
+  connection_ = *std::move(connection);
+  const auto there = HasSchema(connection_.get(), SchemaKind::kMetadata);
+  if (!there.ok()) return there.status();
+  return *there ? LoadState() : absl::OkStatus();
+}
+
 // The session holds the claim: a new one has to take it again.
 absl::Status PostgresMetadata::Hold() {
   if (connection_ != nullptr && connection_->StillThere()) return absl::OkStatus();
@@ -224,6 +234,14 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> OpenPostgresMetadata(const Postgr
   absl::Status opened = store->Open();
   if (!opened.ok()) return opened;
   return store;
+}
+
+absl::StatusOr<MetaState> PeekPostgresMetadata(const PostgresOptions& options) {
+  auto info = postgres::ParseConnInfo(options);
+  if (!info.ok()) return info.status();
+  postgres::PostgresMetadata store(options, *std::move(info), false);
+  if (absl::Status peeked = store.Peek(); !peeked.ok()) return peeked;
+  return store.found();
 }
 
 }  // namespace storage

@@ -37,6 +37,7 @@ class PostgresMetadata : public ClaimedMetadata {
         read_dialer_(&site_, &info_, Connection::Role::kMetadata) {}
 
   absl::Status Open();
+  absl::Status Peek();  // instead of Open: fills found() alone
 
   absl::StatusOr<int64_t> Start() override;
   absl::Status Reserve(int64_t upto, const Marks& marks) override;

@@ -41,6 +41,9 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenPostgresBackend(const PostgresOptio
 // process has it.
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenPostgresMetadata(const PostgresOptions& options,
                                                                     bool several = false);
+// What it says now, beside the servers that use it: without a claim, and nothing is made or
+// changed. Where there is none: nothing that existed.
+absl::StatusOr<MetaState> PeekPostgresMetadata(const PostgresOptions& options);
 
 }  // namespace storage
 

@@ -209,6 +209,17 @@ absl::Status PrepareSchema(Connection* connection, SchemaKind kind) {
   return upgraded;
 }
 
+absl::StatusOr<bool> HasSchema(Connection* connection, SchemaKind kind) {
+  const Format& format = kFormats[static_cast<int>(kind)];
+  const auto found = Look(connection, format);
+  if (!found.ok()) return found.status();
+  if (found->relation.empty()) return false;
+  if (!found->meta) return Foreign(connection->site(), format, found->relation);
+  const auto version = ReadVersion(connection, format);
+  if (!version.ok()) return version.status();
+  return true;
+}
+
 absl::StatusOr<std::string> ReadIdentity(Connection* connection) {
   static constexpr Statement kIdentity = {
       "identity", "SELECT value FROM libstorage.meta WHERE name = 'identity'"};

@@ -16,6 +16,8 @@ enum class SchemaKind { kObjects, kMetadata };
 // Upgrades an older version. Refuses a newer one and tables of another program under
 // its name.
 absl::Status PrepareSchema(Connection* connection, SchemaKind kind);
+// Makes and upgrades nothing; refuses the same. False: there is none.
+absl::StatusOr<bool> HasSchema(Connection* connection, SchemaKind kind);
 
 // "<uuid of ours>/<system identifier>/<oid>" of the objects' schema.
 absl::StatusOr<std::string> ReadIdentity(Connection* connection);

@@ -98,7 +98,12 @@ absl::Status SqliteMetadata::Open(Settings settings) {
   const auto file = IdentifyFile(site_);
   if (!file.ok()) return file.status();
   file_ = *file;
-  return LoadState();
+  if (!read_only_) return LoadState();
+  // A server may write it meanwhile: all of it as of one moment.
+  absl::Status status = connection_->Exec("BEGIN");
+  if (status.ok()) status = LoadState();
+  if (connection_->in_transaction()) connection_->Exec("ROLLBACK").IgnoreError();
+  return status;
 }
 
 absl::StatusOr<int64_t> SqliteMetadata::MetaInt(const char* name) {
@@ -295,6 +300,13 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> OpenSqliteMetadata(const SqliteOp
   absl::Status opened = store->Open(*settings);
   if (!opened.ok()) return opened;
   return store;
+}
+
+absl::StatusOr<MetaState> PeekSqliteMetadata(SqliteOptions options) {
+  options.read_only = true;
+  const auto store = OpenSqliteMetadata(options);
+  if (!store.ok()) return store.status();
+  return (*store)->found();
 }
 
 }  // namespace storage

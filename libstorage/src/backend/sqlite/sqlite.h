@@ -30,6 +30,8 @@ struct SqliteOptions {
 
 absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(const SqliteOptions& options);
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenSqliteMetadata(const SqliteOptions& options);
+// What it says now, beside the server that has it: without a lock, and nothing is changed.
+absl::StatusOr<MetaState> PeekSqliteMetadata(SqliteOptions options);
 
 }  // namespace storage
 
