@@ -67,7 +67,7 @@ TEST_P(EngineSharedReturn, WhoLostItsSessionIsNotFencedByOneThatStarts) {
 // A lone server that was killed is started again at once; where others may run, which the
 // metadata store remembers, they are waited for.
 TEST_P(EngineSharedReturn, OnlyServersThatMayRunAreWaitedFor) {
-  for (const bool shared : {false, true}) {
+  for (const bool shared : {false, true, false}) {
     {
       Server one = Open();
       ASSERT_NE(one.engine, nullptr);
@@ -75,10 +75,10 @@ TEST_P(EngineSharedReturn, OnlyServersThatMayRunAreWaitedFor) {
       if (shared) two = Open();
       ASSERT_TRUE(Writes(one, "/registry/nodes/n"));
     }
-    EXPECT_EQ(Waits(), 0);
+    const int64_t before = Waits();
     ForgetTheEnd();
     ASSERT_NE(Open().engine, nullptr);
-    EXPECT_EQ(Waits(), shared ? 1 : 0);
+    EXPECT_EQ(Waits() - before, shared ? 1 : 0);
   }
 }
 

@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
+var otherScenarios = []string{"other-watch", "other-watch-acked", "other-watch-5"}
+
 // serverGroups measure the databases that are servers. Each side has one of its own,
 // new, with the same settings and on the same disk: nothing that a side left behind
 // (dirty pages, a vacuum) is paid by the next one.
@@ -19,6 +21,7 @@ func serverGroups() []group {
 				[]string{"create-1", "create-64", "get-1", "get-64"}, (*child).runServer},
 			group{k.prefix + "burst", k.prefix, []part{ours, kine}, []string{"burst"}, (*child).runBurst},
 			group{k.prefix + "lists", k.prefix, []part{ours, {"etcd", openEtcd}}, []string{"list-50k-pages"}, (*child).runLists},
+			group{k.prefix + "other-watch", k.prefix, []part{ours, {"etcd", openEtcd}}, otherScenarios, (*child).runOtherWatch},
 			group{k.prefix + "idle", k.prefix, []part{ours, kine}, []string{"idle"}, (*child).runIdle})
 	}
 	etcd := []part{{"ours", openOursOnEtcd}, {"etcd", openEtcd}}
@@ -27,6 +30,7 @@ func serverGroups() []group {
 		group{"etcd-lists", "etcd-", etcd, listScenarios, (*child).runLists},
 		group{"etcd-watch", "etcd-", etcd, []string{"watch-50"}, (*child).runWatch},
 		group{"etcd-burst", "etcd-", etcd, []string{"burst"}, (*child).runBurst},
+		group{"etcd-other-watch", "etcd-", etcd, otherScenarios, (*child).runOtherWatch},
 		group{"etcd-idle", "etcd-", etcd, []string{"idle"}, (*child).runIdle},
 		group{"spread", "spread-", []part{{"ours", openSpread(3)}, {"one", openSpread(1)}},
 			[]string{"create-64"}, (*child).runSpread})
@@ -86,7 +90,7 @@ func (c *child) runBurst() error {
 	if err != nil {
 		return err
 	}
-	d.watch(func(got []int64) error { return c.follow(ctx, w, rv, d, got) })
+	d.watch(func(got []int64) error { return c.follow(ctx, w, rv, "watched", d, got) })
 	return c.accountDelivery("burst", d, 64, 0, c.creates("watched", n))
 }
 

@@ -36,6 +36,9 @@ func run(args []string) error {
 	if len(args) > 0 && args[0] == "child" {
 		return runChild(args[1:])
 	}
+	if len(args) > 0 && args[0] == "write" {
+		return runWriter(args[1:])
+	}
 	b, err := newBench()
 	if err != nil {
 		return err

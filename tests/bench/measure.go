@@ -77,23 +77,32 @@ func (c *child) measure(scenario string, callers, n int, call func(i int) error)
 // account measures the processes of the side around run, which does n calls and
 // returns their sorted durations. It may set the rate itself.
 func (c *child) account(scenario string, n int, run func(*Sample) ([]time.Duration, error)) error {
-	if err := c.resetPeak(); err != nil {
+	sample, err := c.sample(scenario, n, run)
+	if err != nil {
 		return err
+	}
+	return c.out.Encode(sample)
+}
+
+// sample is what account reports.
+func (c *child) sample(scenario string, n int, run func(*Sample) ([]time.Duration, error)) (sample Sample, err error) {
+	if err := c.resetPeak(); err != nil {
+		return sample, err
 	}
 	before, serverBefore, err := c.usage()
 	if err != nil {
-		return err
+		return sample, err
 	}
 	begin := time.Now()
-	sample := Sample{Scenario: c.prefix + scenario, Ops: n}
+	sample = Sample{Scenario: c.prefix + scenario, Ops: n}
 	durations, err := run(&sample)
 	if err != nil {
-		return fmt.Errorf("%s: %w", scenario, err)
+		return sample, fmt.Errorf("%s: %w", scenario, err)
 	}
 	sample.Wall = time.Since(begin)
 	after, server, err := c.usage()
 	if err != nil {
-		return err
+		return sample, err
 	}
 	sample.Server = Cost{server.CPU - serverBefore.CPU, server.Peak}
 	sample.Cost = Cost{after.CPU - before.CPU + sample.Server.CPU, after.Peak + server.Peak}
@@ -101,5 +110,5 @@ func (c *child) account(scenario string, n int, run func(*Sample) ([]time.Durati
 	if sample.Rate == 0 {
 		sample.Rate = float64(n) / sample.Wall.Seconds()
 	}
-	return c.out.Encode(sample)
+	return sample, nil
 }

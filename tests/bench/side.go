@@ -16,6 +16,7 @@ type side struct {
 	store   storage.Interface
 	kinds   []storage.Interface // one for each of several kinds, in one engine
 	raw     *raw
+	other   []string // how another process opens the same storage: runWriter
 	clients processes
 	servers processes             // with their children
 	queries func() (int64, error) // that the server has seen so far

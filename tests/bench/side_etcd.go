@@ -41,7 +41,7 @@ func etcd3At(url string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &side{store: store, clients: self(), close: func() error {
+	s := &side{store: store, other: []string{"etcd", url}, clients: self(), close: func() error {
 		destroy()
 		return nil
 	}}

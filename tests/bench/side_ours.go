@@ -29,7 +29,7 @@ func oursOn(server string) opener {
 		if err != nil {
 			return nil, err
 		}
-		s, err := oursAt(native.Options{DefaultEndpoint: d.endpoint}, "pods")
+		s, err := oursOf(d.endpoint)
 		if err != nil {
 			return nil, errors.Join(err, d.close())
 		}
@@ -46,7 +46,7 @@ func openOursOnEtcd(dir string) (*side, error) {
 	if err := awaitHealth(server.URL); err != nil {
 		return nil, errors.Join(err, server.Kill())
 	}
-	s, err := oursAt(native.Options{DefaultEndpoint: server.URL}, "pods")
+	s, err := oursOf(server.URL)
 	if err != nil {
 		return nil, errors.Join(err, server.Kill())
 	}
@@ -103,6 +103,16 @@ func spreadRules(databases []*database) string {
 		fmt.Fprintf(&rules, "- name: %s\n  endpoint: %s\n  prefix: {prefix: %s}\n", kind, d.endpoint, kind)
 	}
 	return rules.String()
+}
+
+// oursOf is this storage with everything in one database.
+func oursOf(endpoint string) (*side, error) {
+	s, err := oursAt(native.Options{DefaultEndpoint: endpoint}, "pods")
+	if err != nil {
+		return nil, err
+	}
+	s.other = []string{"ours", endpoint}
+	return s, nil
 }
 
 // oursAt opens an engine with a store for each resource.

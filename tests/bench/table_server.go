@@ -11,10 +11,29 @@ func serverTable() []spec {
 	rows := slices.Concat(
 		sqlTable("pg-", "PostgreSQL", 5),
 		sqlTable("mysql-", "MariaDB", 10),
-		beside("etcd", stockEtcd, etcdLines()...))
+		beside("etcd", stockEtcd, etcdLines()...),
+		beside("etcd", otherEtcd, otherLines("pg-", "PostgreSQL", below(10, "ms"))...),
+		beside("etcd", otherEtcd, otherLines("mysql-", "MariaDB", below(30, "ms"))...),
+		beside("etcd", otherEtcd, otherLines("etcd-", "etcd", info)...))
 	return append(rows, beside("one", "the same load on one PostgreSQL",
 		line{"spread-create-64", "create of three kinds, each on a PostgreSQL of its own: server CPU", 64, "us a call", serverCPU, atMost(1.1)},
 		line{"spread-create-64", "create of three kinds, each on a PostgreSQL of its own", 64, "/s", rate, info})...)
+}
+
+const otherEtcd = "etcd3 storage in two processes, etcd"
+
+// otherLines: what one API server writes, and another one watches.
+func otherLines(prefix, on string, limit target) []line {
+	event := "another process's write to its event, "
+	return []line{
+		{prefix + "other-watch", event + "50 writes/s, " + on, otherCallers, "ms p50", p50, limit},
+		{prefix + "other-watch", event + "50 writes/s, " + on, otherCallers, "ms p99", p99, info},
+		{prefix + "other-watch", event + "50 writes/s: reached, " + on, otherCallers, "/s", rate, info},
+		{prefix + "other-watch-acked", event + "50 writes/s, from the acknowledgement, " + on, otherCallers, "ms p50", p50, info},
+		{prefix + "other-watch-acked", event + "50 writes/s, from the acknowledgement, " + on, otherCallers, "ms p99", p99, info},
+		{prefix + "other-watch-5", event + "5 writes/s, " + on, otherCallers, "ms p50", p50, info},
+		{prefix + "other-watch-5", event + "5 writes/s, " + on, otherCallers, "ms p99", p99, info},
+	}
 }
 
 // onePerSecond: a probe, and what a second more or less at the ends adds.

@@ -65,7 +65,7 @@ func (c *child) runWatch() error {
 		if err != nil {
 			return err
 		}
-		d.watch(func(got []int64) error { return c.follow(ctx, w, rv, d, got) })
+		d.watch(func(got []int64) error { return c.follow(ctx, w, rv, "watched", d, got) })
 	}
 	return c.accountDelivery("watch-50", d, 64, watchedRate, c.creates("watched", n))
 }
@@ -79,7 +79,7 @@ func (c *child) accountDelivery(scenario string, d *delivery, callers, rate int,
 		start := time.Now()
 		if _, err := loop(callers, n, func(i int) error {
 			if rate > 0 {
-				time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(rate))))
+				pace(start, i, rate)
 			}
 			err := create(i)
 			d.acked[i] = int64(time.Since(d.begin))
@@ -88,12 +88,8 @@ func (c *child) accountDelivery(scenario string, d *delivery, callers, rate int,
 			return nil, err
 		}
 		sample.Rate = float64(n) / time.Since(start).Seconds()
-		d.running.Wait()
-		sample.Resumed = d.resumed.Load()
-		select {
-		case err := <-d.failures:
+		if err := d.wait(sample); err != nil {
 			return nil, err
-		default:
 		}
 		if rate == 0 {
 			return []time.Duration{d.lag()}, nil
@@ -102,9 +98,26 @@ func (c *child) accountDelivery(scenario string, d *delivery, callers, rate int,
 	})
 }
 
-// follow takes every write once, in whatever order they commit. A watch that the
+// pace returns when the i-th call of so many a second is due.
+func pace(start time.Time, i, rate int) {
+	time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(rate))))
+}
+
+// wait until every watcher has everything.
+func (d *delivery) wait(sample *Sample) error {
+	d.running.Wait()
+	sample.Resumed = d.resumed.Load()
+	select {
+	case err := <-d.failures:
+		return err
+	default:
+		return nil
+	}
+}
+
+// follow takes every write of the set once, in whatever order they commit. A watch that the
 // store ends is resumed where it was.
-func (c *child) follow(ctx context.Context, w watch.Interface, last string, d *delivery, got []int64) error {
+func (c *child) follow(ctx context.Context, w watch.Interface, last, set string, d *delivery, got []int64) error {
 	for n := 0; n < len(got); {
 		event, ok := <-w.ResultChan()
 		if !ok || event.Type == watch.Error {
@@ -125,7 +138,7 @@ func (c *child) follow(ctx context.Context, w watch.Interface, last string, d *d
 		if !ok {
 			return fmt.Errorf("a watch got %s %T: %v", event.Type, obj, obj)
 		}
-		i, err := strconv.Atoi(strings.TrimPrefix(pod.Name, "watched-"))
+		i, err := strconv.Atoi(strings.TrimPrefix(pod.Name, set+"-"))
 		if err != nil || got[i] != 0 {
 			return fmt.Errorf("event %d is %s of %s: %v", n, event.Type, pod.Name, err)
 		}
