@@ -1,8 +1,8 @@
-// How long the stopped part of a migration takes on PostgreSQL, without and with copies made
-// ahead beside an engine that writes:
-//   bench_migrate BASE_URI [objects]     BASE_URI with %s for the name of an empty database;
-//                                        those named stg_old and stg_new are filled
-// prints one line per number. docs/adr/0007-migrate.md quotes it.
+// How long the stopped part of a migration takes, without and with copies made ahead beside
+// an engine that writes:
+//   bench_migrate ONE OTHER [objects]     endpoints of empty databases that may be filled
+// moves them from ONE to OTHER and, ahead, back; prints one line per number. All else is in
+// /dev/shm/bench_migrate. docs/adr/0007-migrate.md quotes it.
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -15,7 +15,6 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "src/engine/migrate.h"
 
 namespace storage {
@@ -75,16 +74,17 @@ class Writes {
 
 class Bench {
  public:
-  Bench(std::string uri, int64_t objects) : uri_(std::move(uri)), objects_(objects) {}
+  Bench(std::string one, std::string other, int64_t objects)
+      : one_(std::move(one)), other_(std::move(other)), objects_(objects) {}
 
   void Run() {
     Fill();
     double begin = Now();
-    Migrate("stg_old", "stg_new", false);
+    Migrate(one_, other_, false);
     std::printf("stopped, without --ahead     %7.2f s\n", Now() - begin);
     Ahead();
     begin = Now();
-    Migrate("stg_new", "stg_old", false);
+    Migrate(other_, one_, false);
     std::printf("stopped, with --ahead        %7.2f s\n", Now() - begin);
   }
 
@@ -92,9 +92,8 @@ class Bench {
   EngineOptions Options(const std::string& database) const {
     EngineOptions options;
     options.default_endpoint = "sqlite:///dev/shm/bench_migrate/default.db";
-    options.topology_text =
-        absl::StrCat("backends:\n- endpoint: \"", absl::StrReplaceAll(uri_, {{"%s", database}}),
-                     "\"\n  prefix: {name: p, prefix: pods}\n");
+    options.topology_text = absl::StrCat("backends:\n- endpoint: \"", database,
+                                         "\"\n  prefix: {name: p, prefix: pods}\n");
     return options;
   }
   std::unique_ptr<Engine> Open(const std::string& database) {
@@ -111,7 +110,7 @@ class Bench {
     return *std::move(engine);
   }
   void Fill() {
-    auto engine = Open("stg_old");
+    auto engine = Open(one_);
     Writes writes(engine.get(), pods_);
     for (int64_t i = 0; i < objects_; ++i) writes.Put(i, 'f');
     writes.Wait();
@@ -140,7 +139,7 @@ class Bench {
     Check((*migration)->Run());
   }
   void Ahead() {
-    auto engine = Open("stg_new");
+    auto engine = Open(other_);
     std::atomic<bool> stop = false;
     std::atomic<int64_t> written = 0;
     std::vector<std::thread> writers;
@@ -154,7 +153,7 @@ class Bench {
         }
       });
     }
-    Migrate("stg_new", "stg_old", true);
+    Migrate(other_, one_, true);
     const double took = Now() - begin;
     stop = true;
     for (std::thread& writer : writers) writer.join();
@@ -163,7 +162,7 @@ class Bench {
     Check(engine->Close());
   }
 
-  const std::string uri_;
+  const std::string one_, other_;
   const int64_t objects_;
   ResourceId pods_ = -1;
 };
@@ -173,10 +172,10 @@ class Bench {
 
 int main(int argc, char** argv) {
   int64_t objects = 50000;
-  if (argc < 2 || (argc > 2 && !absl::SimpleAtoi(argv[2], &objects))) {
-    std::fprintf(stderr, "usage: bench_migrate BASE_URI [objects]\n");
+  if (argc < 3 || (argc > 3 && !absl::SimpleAtoi(argv[3], &objects))) {
+    std::fprintf(stderr, "usage: bench_migrate ONE OTHER [objects]\n");
     return 2;
   }
-  storage::Bench(argv[1], objects).Run();
+  storage::Bench(argv[1], argv[2], objects).Run();
   return 0;
 }
