@@ -360,7 +360,7 @@ TEST_P(SharedMetadataTest, WhoComesBackInTimeIsJoined) {
   EXPECT_TRUE(servers::WaitFor([&] { return one->shared()->Take(wish).ok(); }, absl::Seconds(20)));
   starts.join();
   ASSERT_TRUE(back.ok()) << back.status();
-  EXPECT_TRUE(*back);
+  ASSERT_TRUE(*back);
   EXPECT_TRUE(two->shared()->joined());
   EXPECT_FALSE(*one->shared()->BecomeOnly(1)) << "the other one still starts";
   ASSERT_OK(two->shared()->Admit());
