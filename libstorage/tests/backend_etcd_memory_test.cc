@@ -79,6 +79,18 @@ TEST_F(EtcdMemoryTest, WritesOnTopOfItsOwnWithoutReading) {
   EXPECT_EQ(Print((*look)->lane()), "m/1/1 head 5 ver 6 floor 0");
 }
 
+// So that another server gets in between at times.
+TEST_F(EtcdMemoryTest, ReadsNowAndThen) {
+  StartServer();
+  auto backend = MustOpen();
+  ASSERT_OK(Adopt(backend.get(), Us(), 0));
+  for (int i = 0; i < 20; ++i) {
+    const Tried tried = Try(backend.get(), Create("/a/" + std::to_string(i), "1"));
+    EXPECT_OK(tried.status);
+    EXPECT_EQ(tried.assumed, i % (etcd::kMostBelieved + 1) != etcd::kMostBelieved) << i;
+  }
+}
+
 // Each thing that is remembered is compared: the lane, a row, that there is none.
 TEST_F(EtcdMemoryTest, WhatIsNotSoAnyMoreIsBusy) {
   StartServer();

@@ -20,8 +20,12 @@ int64_t RandomToken() {
 // A thousand years: what is added to a clock must not overflow.
 constexpr int64_t kMaxTtlMs = int64_t{1000} * 366 * 24 * 3600 * 1000;
 
-// How long a batch is tried again when other servers are faster: callers wait 3 s.
+// How long a batch is tried again that waited for the lane's lock: callers wait 3 s.
 constexpr absl::Duration kTryAgain = absl::Milliseconds(2000);
+// The same where other servers are faster (etcd): the database is well, and each try is
+// a new chance. A try that took longer than kQuickTry waited for something.
+constexpr absl::Duration kTryOvertaken = absl::Seconds(10);
+constexpr absl::Duration kQuickTry = absl::Milliseconds(500);
 // Others took numbers while a batch was on its way: for so long they are taken before.
 constexpr absl::Duration kTakeApart = absl::Milliseconds(200);
 
@@ -67,11 +71,14 @@ absl::Status BatchWriter::Settle() {
 absl::Status BatchWriter::TryWithOthers(Batch* batch) {
   const bool others = lane_->env_.follower != nullptr;
   const SteadyTime until = SteadyAfter(kTryAgain);
+  const SteadyTime until_overtaken = SteadyAfter(kTryOvertaken);
   for (int64_t dead = 0;;) {
+    const SteadyTime quick = SteadyAfter(kQuickTry);
     absl::Status status = Try(batch);
     const bool busy = CodeOf(status) == Code::kBusy;
     if (busy && batch->takes && !batch->assumed) take_apart_until_ = SteadyAfter(kTakeApart);
-    const bool late = SteadyAfter(absl::ZeroDuration()) >= until;
+    const SteadyTime now = SteadyAfter(absl::ZeroDuration());
+    const bool late = now >= (now < quick ? until_overtaken : until);
     if (!busy || !(others || batch->assumed) || late) {
       const bool committed = status.ok() && !batch->survivors.empty();
       if (dead == 0 || committed) return status;

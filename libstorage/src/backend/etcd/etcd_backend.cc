@@ -94,7 +94,8 @@ std::unique_ptr<EtcdLaneTxn> EtcdBackend::NewTxn(LaneState state, bool assumed, 
 }
 
 bool EtcdBackend::MayAssume(absl::Span<const std::string_view> keys) const {
-  return memory_.state.has_value() && SteadyAfter(absl::ZeroDuration()) >= memory_.not_before &&
+  return memory_.state.has_value() && memory_.believed < kMostBelieved &&
+         SteadyAfter(absl::ZeroDuration()) >= memory_.not_before &&
          std::none_of(keys.begin(), keys.end(), IsPrivate);
 }
 
@@ -103,12 +104,14 @@ absl::StatusOr<std::unique_ptr<LaneTxn>> EtcdBackend::BeginLaneAndRead(
   if (absl::Status status = TakeLane(); !status.ok()) return status;
   const SteadyTime until = SteadyAfter(kCallTime);
   if (may_assume && MayAssume(keys)) {
+    ++memory_.believed;
     LaneState state = *memory_.state;
     store_.ApplyOutsideFloor(&state.head.lane);
     auto txn = NewTxn(std::move(state), true, until);
     txn->ReadMemory(keys, out);
     return txn;
   }
+  memory_.believed = 0;
   // Too many for one transaction, or not to be read: by Read, which says so.
   const bool together =
       keys.size() <= kReadsWithLane && std::none_of(keys.begin(), keys.end(), IsPrivate);

@@ -46,10 +46,15 @@ class RowMemory {
   absl::flat_hash_map<std::string_view, Rows::iterator> at_;  // keys live in rows_
 };
 
+constexpr int kMostBelieved = 8;
+
 struct LaneMemory {
   std::optional<LaneState> state;  // nothing: the lane is read
   RowMemory rows{8 << 20};
   SteadyTime not_before{};  // others write too: not believed until then
+  // Batches since the lane was read. Who believes needs one round trip, who reads two: another
+  // server that never gets in between would not be noticed.
+  int believed = 0;
 };
 
 }  // namespace storage::etcd
