@@ -223,13 +223,16 @@ absl::Status BatchWriter::WriteSurvivors(Batch* batch) {
 
 absl::Status BatchWriter::CommitAndResolve(Batch* batch) {
   const SteadyTime began = SteadyAfter(absl::ZeroDuration());
+  LaneFollower* const follower = lane_->env_.follower;
+  if (follower != nullptr) follower->Committing(batch->last());
   absl::Status status = batch->txn->Commit();
   batch->txn.reset();
   if (status.ok()) {
     void_to_ = 0;
     Publish(*batch);
-    return status;
   }
+  if (follower != nullptr) follower->Committing(0);
+  if (status.ok()) return status;
   // Fence first: only then does the absence of the token prove anything
   // (counterexample 9).
   const bool unknown = ClassOf(CodeOf(status)) == CodeClass::kMaybeCommitted;

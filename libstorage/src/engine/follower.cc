@@ -62,7 +62,8 @@ void LaneFollower::Run() {
     const SteadyTime begin = SteadyAfter(absl::ZeroDuration());
     if (!look_.load() && wait > absl::ZeroDuration()) hint = heads_->Wait(wait);
     if (stopping_.load()) return;
-    if (hint == 0 && !look_.load() && heard_.load() > begin) {
+    const bool ours = hint != 0 && hint == committing_.load();
+    if (!look_.load() && (ours || (hint == 0 && heard_.load() > begin))) {
       TellOfForeign();
       continue;
     }

@@ -42,6 +42,9 @@ class LaneFollower {
   void Begin();  // starts the thread
   void Stop();   // idempotent
 
+  // Lane thread: a batch up to head is being committed. Who hears of that head need not
+  // read it: Committed tells, or else the next probe. 0 = it is decided.
+  void Committing(int64_t head) { committing_.store(head); }
   // Lane thread: a batch, or a void, was committed behind prev_head.
   void Committed(int64_t prev_head, const std::vector<EventPtr>& events, int64_t head);
   void Look();  // read the head now
@@ -63,6 +66,7 @@ class LaneFollower {
   Asks asks_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> look_{false};
+  std::atomic<int64_t> committing_{0};
   std::atomic<SteadyTime> heard_{SteadyTime()};
   bool foreign_ = false;  // follower's thread
   SteadyTime told_{};     // follower's thread
