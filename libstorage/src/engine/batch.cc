@@ -233,6 +233,8 @@ absl::Status BatchWriter::CommitAndResolve(Batch* batch) {
   }
   if (follower != nullptr) follower->Committing(0);
   if (status.ok()) return status;
+  // On etcd another server may have committed the very head that was taken for ours.
+  if (follower != nullptr) follower->Look();
   // Fence first: only then does the absence of the token prove anything
   // (counterexample 9).
   const bool unknown = ClassOf(CodeOf(status)) == CodeClass::kMaybeCommitted;
