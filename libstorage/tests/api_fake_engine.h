@@ -26,6 +26,8 @@ class FakeEngine : public Engine {
   std::atomic<bool> throws{false};         // every call throws
   std::atomic<bool> forget_writes{false};  // an engine with a bug: done is never called
   std::atomic<int> writes{0};
+  std::atomic<size_t> gets_together{1};
+  std::atomic<int> groups{0};  // calls of GetMany
 
   FakeEngine() : lane_([this] { Lane(); }) {}
   ~FakeEngine() override {
@@ -80,6 +82,13 @@ class FakeEngine : public Engine {
   absl::Status Get(ResourceId, std::string_view key, const ReadOptions& options,
                    const RowSink& sink, ReadHeader* header) override {
     return Scan(Range{std::string(key), std::string(key) + '\0'}, options, sink, header);
+  }
+  size_t GetsTogether(uint64_t) const override { return gets_together; }
+  void GetMany(absl::Span<PointGet> gets) override {
+    groups.fetch_add(1);
+    for (PointGet& get : gets) {
+      get.status = Get(get.resource, get.key, ReadOptions(), get.sink, &get.header);
+    }
   }
   absl::Status List(ResourceId, const Range& range, const ReadOptions& options, const RowSink& sink,
                     ReadHeader* header) override {

@@ -194,6 +194,72 @@ TEST(SessionTest, DeadlineOfWhatDidNotStart) {
   for (const uint64_t id : blockers) EXPECT_EQ(h.Wait(id).code, STG_CODE_NOT_FOUND);
 }
 
+// Those of one group: each has its own answer, whatever becomes of the others.
+TEST(SessionTest, GetsTogether) {
+  // For all small ones (4 KiB each) and one big one.
+  Harness h(/*budget=*/(64 * 4 + 48 + 32) << 10);
+  h.Put("a", "1");
+  h.Put("big", std::string(48 << 10, 'v'));
+  h.fake->CloseGate();
+  h.fake->fast_get = false;
+  h.fake->gets_together = 100;
+  stg_completion none;
+  std::vector<uint64_t> ids;
+  for (int i = 0; i < 64; ++i) ids.push_back(h.Submit(h.Op(STG_VERB_GET), "a", "", &none));
+  const uint64_t absent = h.Submit(h.Op(STG_VERB_GET), "b", "", &none);
+  const uint64_t cancelled = h.Submit(h.Op(STG_VERB_GET), "a", "", &none);
+  stg_op soon = h.Op(STG_VERB_GET);
+  soon.timeout_ms = 1;
+  const uint64_t late = h.Submit(soon, "a", "", &none);
+  const uint64_t big = h.Submit(h.Op(STG_VERB_GET), "big", "", &none);
+  const uint64_t without_room = h.Submit(h.Op(STG_VERB_GET), "big", "", &none);
+  stg_cancel(h.engine, cancelled);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the deadline
+  h.fake->OpenGate();
+  for (const uint64_t id : ids) {
+    const stg_completion done = h.Wait(id);
+    ASSERT_EQ(done.code, STG_CODE_OK);
+    EXPECT_EQ(Text(done.rows[0].value), "1");
+    EXPECT_EQ(done.revision, 3);
+    h.Release(done);
+  }
+  EXPECT_EQ(h.Wait(absent).code, STG_CODE_NOT_FOUND);
+  for (const auto& [id, code] :
+       {std::pair(cancelled, STG_CODE_CANCELLED), std::pair(late, STG_CODE_DEADLINE)}) {
+    const stg_completion done = h.Wait(id);
+    EXPECT_EQ(done.code, code);
+    h.Release(done);
+  }
+  const stg_completion first = h.Wait(big);
+  EXPECT_EQ(first.code, STG_CODE_OK);
+  h.Release(first);  // the other one has waited for this
+  const stg_completion second = h.Wait(without_room);
+  EXPECT_EQ(second.code, STG_CODE_OK) << Text(second.message);
+  h.Release(second);
+  EXPECT_GT(h.fake->groups, 0);
+  EXPECT_EQ(h.outstanding(), 0);
+}
+
+TEST(SessionTest, WhatAGroupThrowsIsToldToAll) {
+  Harness h;
+  h.fake->CloseGate();
+  h.fake->fast_get = false;
+  h.fake->gets_together = 100;
+  stg_completion none;
+  std::vector<uint64_t> ids;
+  for (int i = 0; i < 64; ++i) ids.push_back(h.Submit(h.Op(STG_VERB_GET), "a", "", &none));
+  h.fake->throws = true;
+  h.fake->OpenGate();
+  int failed = 0;
+  for (const uint64_t id : ids) {
+    const stg_completion done = h.Wait(id);
+    if (done.code == STG_CODE_INTERNAL) ++failed;
+    h.Release(done);
+  }
+  EXPECT_GT(failed, 40) << "all but those that ran already";
+  EXPECT_EQ(h.outstanding(), 0);
+}
+
 TEST(SessionTest, ListsDoNotStarvePointReads) {
   Harness h;
   h.fake->CloseGate();

@@ -1,6 +1,7 @@
 // Others in the same etcd: objects of stock Kubernetes from before, writes past
 // the server, compactions from outside.
 #include "absl/strings/str_cat.h"
+#include "src/backend/etcd/keys.h"
 #include "tests/contract/etcd_fixture.h"
 
 namespace storage::contract {
@@ -43,6 +44,32 @@ TEST_F(EtcdForeign, ObjectsFromBeforeAreReadAsTheyAreAndTakenOver) {
             absl::StrCat("1001 kind 2 /registry/a=ours was stock two mod ", before - 1, " create ",
                          before - 2, " expire 0"));
   EXPECT_EQ(Stats(), "history 2/9 debt 0 :0/0 /registry/:1/4");
+}
+
+// An object of theirs, one of ours, one that is damaged, none, and a name of our own.
+TEST_F(EtcdForeign, PointReadsTogether) {
+  StartServer();
+  server_->Put("/registry/a", "stock");
+  const int64_t before = server_->Revision();
+  backend_ = MustOpen();
+  ASSERT_OK(Adopt(backend_.get(), Us(), 1000));
+  ASSERT_OK(Write(backend_.get(), {Create("/registry/b", "ours"), Create("/registry/c", "x")}));
+  server_->Put("/registry/c", server_->Value("/registry/c").substr(0, 6));
+  const std::vector<std::string_view> keys = {"/registry/a", "/registry/b", "/registry/c",
+                                              "/registry/d", etcd::HeadKey()};
+  std::vector<std::string> found(keys.size());
+  std::vector<absl::Status> outcomes(keys.size());
+  backend_->GetMany(
+      keys, [&](size_t i, const Row& row) { found[i] = Print(row); }, absl::MakeSpan(outcomes));
+  EXPECT_THAT(found, testing::ElementsAre(
+                         absl::StrCat("/registry/a=stock mod ", before, " create ", before),
+                         "/registry/b=ours mod 1001 create 1001", "", "", ""));
+  for (const size_t i : {0, 1, 3, 4}) EXPECT_OK(outcomes[i]);
+  EXPECT_CODE(outcomes[2], kCorrupt);
+  server_->Kill();
+  backend_->GetMany(
+      keys, [](size_t, const Row&) { ADD_FAILURE(); }, absl::MakeSpan(outcomes));
+  for (const size_t i : {0, 1, 2, 3}) EXPECT_CODE(outcomes[i], kUnavailable);
 }
 
 TEST_F(EtcdForeign, KeysWithLeasesAreNotTakenOver) {

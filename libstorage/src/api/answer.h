@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "absl/types/span.h"
 #include "libstorage.h"
 #include "src/api/op_table.h"
 #include "src/api/slab.h"
@@ -39,6 +41,12 @@ bool AnswerGet(Engine* engine, SlabPool* slabs, ResourceId resource, std::string
 // Any request of the read pool, within its deadline and the budget: waits a
 // bounded time for room, then BUSY.
 void AnswerRead(Engine* engine, SlabPool* slabs, const ReadRequest& request, stg_completion* out);
+// The same for several point reads of the latest state, together. out[i] is of requests[i].
+// Returns which are answered. The others found no room: AnswerRead waits for it, once these
+// were handed on, which may have it. Does not throw but for want of memory.
+std::vector<bool> AnswerGets(Engine* engine, SlabPool* slabs,
+                             absl::Span<const ReadRequest* const> requests,
+                             absl::Span<stg_completion> out);
 
 // The end of a write of key.
 void AnswerWrite(const std::string& key, WriteResult&& result, SlabPool* slabs,

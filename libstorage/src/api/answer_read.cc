@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "src/api/answer.h"
@@ -58,8 +59,8 @@ struct Page {
 
 // Receives the row of a point read.
 struct Found {
-  SlabPool* slabs;
-  stg_completion* out;
+  SlabPool* slabs = nullptr;
+  stg_completion* out = nullptr;
   size_t need = 0;  // > 0: the budget had no room for so much
 
   bool Set(const Row& row) {
@@ -85,6 +86,32 @@ void SetHeader(const ReadHeader& header, const absl::Status& status, SlabPool* s
   SetError(status, slabs, out);
   out->revision = header.revision;
   out->floor = header.floor;
+}
+
+void FinishGet(const ReadHeader& header, const absl::Status& status, SlabPool* slabs,
+               stg_completion* out) {
+  if (!status.ok() && out->slab != 0) {
+    slabs->Release(&out->slab, 1);
+    *out = NewCompletion(out->op, out->user);
+  }
+  SetHeader(header, status, slabs, out);
+  if (status.ok() && out->rows_len == 0) out->code = STG_CODE_NOT_FOUND;
+}
+
+bool TooLate(const ReadRequest& request, SlabPool* slabs, stg_completion* out) {
+  if (request.deadline_ms == 0 || SteadyNowMs() <= request.deadline_ms) return false;
+  SetError(MakeStatus(Code::kDeadline, "the deadline passed while the operation waited"), slabs,
+           out);
+  return true;
+}
+
+void DropCancelled(const ReadRequest& request, SlabPool* slabs, stg_completion* out) {
+  if (!request.cancelled.load(std::memory_order_relaxed) || request.verb == STG_VERB_COMPACT) {
+    return;
+  }
+  slabs->Release(&out->slab, 1);  // 0 is skipped
+  *out = NewCompletion(out->op, out->user);
+  SetError(MakeStatus(Code::kCancelled, "cancelled"), slabs, out);
 }
 
 bool AnswerList(Engine* engine, SlabPool* slabs, const ReadRequest& request, stg_completion* out,
@@ -164,21 +191,12 @@ bool AnswerGet(Engine* engine, SlabPool* slabs, ResourceId resource, std::string
   }
   *need = found.need;
   if (status.ok() && found.need > 0) return false;
-  if (!status.ok() && out->slab != 0) {
-    slabs->Release(&out->slab, 1);
-    *out = NewCompletion(out->op, out->user);
-  }
-  SetHeader(header, status, slabs, out);
-  if (status.ok() && out->rows_len == 0) out->code = STG_CODE_NOT_FOUND;
+  FinishGet(header, status, slabs, out);
   return true;
 }
 
 void AnswerRead(Engine* engine, SlabPool* slabs, const ReadRequest& request, stg_completion* out) {
-  if (request.deadline_ms != 0 && SteadyNowMs() > request.deadline_ms) {
-    SetError(MakeStatus(Code::kDeadline, "the deadline passed while the operation waited"), slabs,
-             out);
-    return;
-  }
+  if (TooLate(request, slabs, out)) return;
   const SteadyTime room_deadline = RoomDeadline(request);
   size_t need = 0;
   while (true) {
@@ -202,11 +220,40 @@ void AnswerRead(Engine* engine, SlabPool* slabs, const ReadRequest& request, stg
       return;
     }
   }
-  if (request.cancelled.load(std::memory_order_relaxed) && request.verb != STG_VERB_COMPACT) {
-    slabs->Release(&out->slab, 1);  // 0 is skipped
-    *out = NewCompletion(out->op, out->user);
-    SetError(MakeStatus(Code::kCancelled, "cancelled"), slabs, out);
+  DropCancelled(request, slabs, out);
+}
+
+std::vector<bool> AnswerGets(Engine* engine, SlabPool* slabs,
+                             absl::Span<const ReadRequest* const> requests,
+                             absl::Span<stg_completion> out) {
+  std::vector<Found> found(requests.size());  // not moved any more: sinks point into it
+  std::vector<PointGet> gets;
+  std::vector<bool> answered(requests.size(), true);
+  std::vector<size_t> asked;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (TooLate(*requests[i], slabs, &out[i])) continue;
+    Found* const row = &(found[i] = {slabs, &out[i]});
+    gets.push_back({requests[i]->resource, requests[i]->key,
+                    [row](const Row& r) { return row->Set(r); }, ReadHeader(), absl::OkStatus()});
+    asked.push_back(i);
   }
+  absl::Status failed;
+  try {
+    engine->GetMany(absl::MakeSpan(gets));
+  } catch (...) {
+    failed = StatusOfCurrentException();
+  }
+  for (size_t n = 0; n < gets.size(); ++n) {
+    const size_t i = asked[n];
+    const absl::Status& status = failed.ok() ? gets[n].status : failed;
+    if (status.ok() && found[i].need > 0) {
+      answered[i] = false;
+      continue;
+    }
+    FinishGet(gets[n].header, status, slabs, &out[i]);
+    DropCancelled(*requests[i], slabs, &out[i]);
+  }
+  return answered;
 }
 
 }  // namespace api

@@ -59,10 +59,11 @@ absl::Status stg_engine::Start(std::unique_ptr<storage::Engine> engine) {
   engine_ = std::move(engine);
   backends_ = engine_->BackendNames();
   storage::api::ReadPool::Callbacks callbacks;
-  callbacks.run = [this](uint64_t op) { return RunRead(op); };
+  callbacks.run = [this](const std::vector<uint64_t>& ops) { return RunReads(ops); };
+  callbacks.together = [this](uint64_t places) { return engine_->GetsTogether(places); };
   callbacks.refuse = [this](uint64_t op, uint64_t silent) { RefuseRead(op, silent); };
   reads_ = std::make_unique<storage::api::ReadPool>(
-      ReadThreads(), static_cast<int>(backends_.size()), std::move(callbacks));
+      ReadThreads(), Cpus(), static_cast<int>(backends_.size()), std::move(callbacks));
   return absl::OkStatus();
 }
 

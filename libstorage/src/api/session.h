@@ -84,7 +84,10 @@ struct stg_engine {
   uint64_t SubmitRead(const Request& request, stg_completion* done);
   uint64_t SubmitWrite(const Request& request, stg_completion* done);
   uint64_t BackendsOf(const Request& request) const;
-  uint64_t RunRead(uint64_t op);  // the databases that gave no answer (ReadPool)
+  // The databases that gave no answer (ReadPool).
+  uint64_t RunReads(const std::vector<uint64_t>& ops);
+  uint64_t HandOver(const stg_completion& done);
+  uint64_t SilentIn(const stg_completion& done) const;
   void RefuseRead(uint64_t op, uint64_t silent);
   void FinishWrite(uint64_t op, storage::WriteResult&& result);
   void FinishAll();

@@ -2,6 +2,7 @@
 #include <bit>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "src/api/answer.h"
 #include "src/api/codes.h"
@@ -30,6 +31,14 @@ storage::ReadOptions ReadOptionsOf(const stg_op& op) {
   options.limit = op.limit;
   options.want_remaining = (op.flags & STG_OP_WANT_REMAINING) != 0;
   return options;
+}
+
+storage::api::ReadPool::Kind KindOf(const stg_op& op) {
+  using Kind = storage::api::ReadPool::Kind;
+  if (op.verb == STG_VERB_LIST || op.verb == STG_VERB_COMPACT) return Kind::kSlow;
+  // At a revision it may wait for commits, and others would wait with it.
+  const bool latest = op.revision == 0 && (op.flags & STG_OP_EXACT) == 0;
+  return op.verb == STG_VERB_GET && latest ? Kind::kGet : Kind::kQuick;
 }
 
 }  // namespace
@@ -113,8 +122,7 @@ uint64_t stg_engine::SubmitRead(const Request& request, stg_completion* done) {
   slot->read.deadline_ms = DeadlineMs(request.op);
   ops_.Publish(slot, nullptr);
   queued_total_.fetch_add(1, std::memory_order_relaxed);
-  const bool slow = request.op.verb == STG_VERB_LIST || request.op.verb == STG_VERB_COMPACT;
-  if (reads_->Push(id, BackendsOf(request), slow)) return id;
+  if (reads_->Push(id, BackendsOf(request), KindOf(request.op))) return id;
   if (!ops_.Take(id).has_value()) return id;  // cancelled meanwhile: completed over there
   storage::api::SetError(MakeStatus(Code::kBusy, "too many reads are waiting"), &slabs_, done);
   return 0;
@@ -168,25 +176,50 @@ uint64_t stg_engine::BackendsOf(const Request& request) const {
 }
 
 // Runs on a pool thread and must not throw.
-uint64_t stg_engine::RunRead(uint64_t op) {
-  storage::api::OpTable::Slot* slot = ops_.Start(op);
-  if (slot == nullptr) return 0;
-  stg_completion done = storage::api::NewCompletion(op, slot->user);
-  try {
-    storage::api::AnswerRead(engine_.get(), &slabs_, slot->read, &done);
-  } catch (...) {
-    storage::api::SetError(storage::api::StatusOfCurrentException(), &slabs_, &done);
+uint64_t stg_engine::RunReads(const std::vector<uint64_t>& ops) {
+  absl::InlinedVector<const storage::api::ReadRequest*, 1> requests;
+  absl::InlinedVector<stg_completion, 1> done;
+  for (const uint64_t op : ops) {
+    const storage::api::OpTable::Slot* const slot = ops_.Start(op);
+    if (slot == nullptr) continue;
+    requests.push_back(&slot->read);
+    done.push_back(storage::api::NewCompletion(op, slot->user));
   }
-  ops_.Take(op);  // a running read is taken by its reader only
+  std::vector<bool> answered(requests.size(), false);
+  if (requests.size() > 1) {
+    answered = storage::api::AnswerGets(engine_.get(), &slabs_, requests, absl::MakeSpan(done));
+  }
   uint64_t silent = 0;
-  if (done.code == static_cast<stg_code>(Code::kUnavailable)) {
-    const std::string_view name(reinterpret_cast<const char*>(done.backend.data),
-                                done.backend.size);
-    for (size_t i = 0; i < backends_.size(); ++i) {
-      if (backends_[i] == name) silent |= uint64_t{1} << (i % 64);
-    }
+  for (size_t i = 0; i < done.size(); ++i) {
+    if (answered[i]) silent |= HandOver(done[i]);
   }
-  queue_.Push(done);  // from here on the slab may be released
+  for (size_t i = 0; i < done.size(); ++i) {
+    if (answered[i]) continue;
+    try {
+      storage::api::AnswerRead(engine_.get(), &slabs_, *requests[i], &done[i]);
+    } catch (...) {
+      storage::api::SetError(storage::api::StatusOfCurrentException(), &slabs_, &done[i]);
+    }
+    silent |= HandOver(done[i]);
+  }
+  return silent;
+}
+
+// Returns whose answer was missing in it.
+uint64_t stg_engine::HandOver(const stg_completion& done) {
+  const uint64_t silent = SilentIn(done);
+  ops_.Take(done.op);  // a running read is taken by its reader only
+  queue_.Push(done);   // from here on the slab may be released
+  return silent;
+}
+
+uint64_t stg_engine::SilentIn(const stg_completion& done) const {
+  if (done.code != static_cast<stg_code>(Code::kUnavailable)) return 0;
+  uint64_t silent = 0;
+  const std::string_view name(reinterpret_cast<const char*>(done.backend.data), done.backend.size);
+  for (size_t i = 0; i < backends_.size(); ++i) {
+    if (backends_[i] == name) silent |= uint64_t{1} << (i % 64);
+  }
   return silent;
 }
 

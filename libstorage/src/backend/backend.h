@@ -103,6 +103,7 @@ struct EventRow {
 // Sinks return false to stop early; stopping is not an error.
 using RowSink = std::function<bool(const Row&)>;
 using EventSink = std::function<bool(const EventRow&)>;
+using ManyRowsSink = std::function<void(size_t key, const Row&)>;
 
 // Keys in [start, end); end empty = no upper bound.
 struct Range {
@@ -263,6 +264,16 @@ class Backend {
   virtual absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot() = 0;
   // Latest state of one key, cheaper than a Snapshot. OK without a sink call: absent.
   virtual absl::Status Get(std::string_view key, const RowSink& sink) = 0;
+  // How many keys GetMany takes; 1 = it is no cheaper than as many Gets.
+  virtual size_t gets_together() const { return 1; }
+  // Get of each of the keys in one request: sink(i, row) for keys[i], and outcomes[i] as
+  // Get would return it. Sizes must agree.
+  virtual void GetMany(absl::Span<const std::string_view> keys, const ManyRowsSink& sink,
+                       absl::Span<absl::Status> outcomes) {
+    for (size_t i = 0; i < keys.size(); ++i) {
+      outcomes[i] = Get(keys[i], [&](const Row& row) { return sink(i, row), false; });
+    }
+  }
 
   // Deletes at most max_rows events with rev <= lane floor in a transaction of
   // its own; returns how many went. Lane thread.

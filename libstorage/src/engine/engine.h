@@ -93,6 +93,15 @@ struct ReadHeader {
   int64_t floor = 0;      // with COMPACTED: oldest readable revision
 };
 
+// One of several point reads of the latest state.
+struct PointGet {
+  ResourceId resource = 0;
+  std::string_view key;
+  RowSink sink;
+  ReadHeader header;
+  absl::Status status;
+};
+
 class Engine {
  public:
   static absl::StatusOr<std::unique_ptr<Engine>> Open(const EngineOptions& options);
@@ -116,6 +125,11 @@ class Engine {
   // These block on databases. Sinks run without locks. OK without a row = absent.
   virtual absl::Status Get(ResourceId resource, std::string_view key, const ReadOptions& options,
                            const RowSink& sink, ReadHeader* header) = 0;
+  // How many point reads that ask these databases (BackendsOf) GetMany reads in one request
+  // of theirs; 1 = it is no cheaper than as many Gets. Does not block.
+  virtual size_t GetsTogether(uint64_t backends) const = 0;
+  // As Get of each, at revision 0.
+  virtual void GetMany(absl::Span<PointGet> gets) = 0;
   virtual absl::Status List(ResourceId resource, const Range& range, const ReadOptions& options,
                             const RowSink& sink, ReadHeader* header) = 0;
   virtual absl::StatusOr<int64_t> Count(ResourceId resource, const Range& range,

@@ -1,5 +1,5 @@
 // Internal to src/engine: the parts of an open engine and how they hang together.
-// open.cc starts it, reads.cc answers, stats.cc reports, housekeeper.cc keeps it.
+// open.cc starts it, gets.cc and reads.cc answer, stats.cc reports, housekeeper.cc keeps it.
 #ifndef LIBSTORAGE_SRC_ENGINE_ENGINE_IMPL_H_
 #define LIBSTORAGE_SRC_ENGINE_ENGINE_IMPL_H_
 
@@ -40,6 +40,8 @@ class EngineImpl : public Engine {
   uint64_t BackendsOf(ResourceId resource, const Range& range) const override;
   absl::Status Get(ResourceId resource, std::string_view key, const ReadOptions& options,
                    const RowSink& sink, ReadHeader* header) override;
+  size_t GetsTogether(uint64_t backends) const override;
+  void GetMany(absl::Span<PointGet> gets) override;
   absl::Status List(ResourceId resource, const Range& range, const ReadOptions& options,
                     const RowSink& sink, ReadHeader* header) override;
   absl::StatusOr<int64_t> Count(ResourceId resource, const Range& range,
@@ -132,6 +134,10 @@ class EngineImpl : public Engine {
   // read_places.cc
   std::vector<int> LanesOf(const Entry& entry, const Range& range) const;
   absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot(int lane) const;
+
+  // gets.cc
+  void GetLatest(int lane, absl::Span<PointGet* const> gets);
+  absl::Status Believe(int lane) const;  // that it shows its database as it is now
 
   // reads.cc
   absl::Status CheckHandedOut(int64_t rev, ReadHeader* header) const;

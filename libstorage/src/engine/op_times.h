@@ -33,6 +33,20 @@ class OpTimes {
   std::array<Sum, 5> sums_;
 };
 
+// Adds one operation when it is destroyed.
+class Timed {
+ public:
+  Timed(Operation operation, OpTimes* times) : operation_(operation), times_(times) {}
+  ~Timed() { times_->Add(operation_, begin_); }
+  Timed(const Timed&) = delete;
+  Timed& operator=(const Timed&) = delete;
+
+ private:
+  const Operation operation_;
+  OpTimes* const times_;
+  const OpTimes::Clock::time_point begin_ = OpTimes::Clock::now();
+};
+
 }  // namespace storage
 
 #endif  // LIBSTORAGE_SRC_ENGINE_OP_TIMES_H_

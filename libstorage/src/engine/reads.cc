@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "src/engine/backends.h"
 #include "src/engine/engine_impl.h"
 #include "src/engine/merge.h"
 
@@ -23,19 +22,6 @@ absl::Status Compacted(int64_t rev, int64_t floor, const std::string& backend, R
                     absl::StrCat("revision ", rev, " is too old: history begins at ", floor),
                     backend);
 }
-
-class Timed {
- public:
-  Timed(Operation operation, OpTimes* times) : operation_(operation), times_(times) {}
-  ~Timed() { times_->Add(operation_, begin_); }
-  Timed(const Timed&) = delete;
-  Timed& operator=(const Timed&) = delete;
-
- private:
-  const Operation operation_;
-  OpTimes* const times_;
-  const OpTimes::Clock::time_point begin_ = OpTimes::Clock::now();
-};
 
 // Counts rows to a limit and remembers what the header needs.
 struct Page {
@@ -97,41 +83,6 @@ absl::Status EngineImpl::CheckMinimum(const std::vector<int>& lanes, bool alone,
   if (complete) return absl::OkStatus();
   return several_ && alone ? RaiseTo(lanes[0], options.revision, header)
                            : WaitFor(lanes, options.revision, header);
-}
-
-absl::Status EngineImpl::Get(ResourceId resource, std::string_view key, const ReadOptions& options,
-                             const RowSink& sink, ReadHeader* header) {
-  const Entry* entry = Find(resource);
-  if (entry == nullptr) return MakeStatus(Code::kInvalid, "unknown resource id");
-  const int lane = entry->route->Route(key);
-  const Timed timed(Operation::kGet, parts_[lane].lane->times());
-  const bool alone = entry->reach.size() == 1;
-  if (absl::Status status = CheckMinimum({lane}, alone, options, header); !status.ok()) {
-    return status;
-  }
-  if (options.exact) {
-    const Range one{std::string(key), std::string(key) + '\0'};
-    return ListOne(lane, one, options, sink, header);
-  }
-  // Before the read: everything complete or shown now is in what the read sees.
-  CommitLane& of = *parts_[lane].lane;
-  if (of.went_back()) {
-    if (absl::Status status = OpenSnapshot(lane).status(); !status.ok()) return status;
-  }
-  header->revision = std::max(NumberOf(lane, alone), of.shown());
-  bool found = false;
-  const absl::Status got = parts_[lane].backend->Get(key, [&](const Row& row) {
-    found = true;
-    header->rows = 1;
-    if (row.meta.mod_rev > header->revision) {
-      header->revision = row.meta.mod_rev;  // committed and not yet published
-      of.Show(header->revision);
-    }
-    return sink(row);
-  });
-  // Files cannot be taken from a server that runs.
-  const bool safe = found || !CanBeShared(parts_[lane].endpoint.kind);
-  return got.ok() && !safe ? OpenSnapshot(lane).status() : got;
 }
 
 absl::Status EngineImpl::List(ResourceId resource, const Range& range, const ReadOptions& options,

@@ -323,6 +323,24 @@ TEST_P(ContractTest, PointReads) {
   EXPECT_EQ(found, "/a/1=one mod 1 create 1");
 }
 
+TEST_P(ContractTest, PointReadsTogether) {
+  Start();
+  ASSERT_OK(Write(backend(), {Create("/a/1", "one"), Create("/a/2", ""), Create("/b/3", "three")}));
+  ASSERT_OK(Write(backend(), {Update("/b/3", "drei"), Delete("/a/2")}));
+  const std::vector<std::string_view> keys = {"/b/3", "/a/none", "/a/1", "/a/2", "/b/3"};
+  for (size_t n = 1; n <= keys.size(); ++n) {
+    std::vector<std::string> found(n);
+    std::vector<absl::Status> outcomes(n, MakeStatus(Code::kInternal, "not told"));
+    backend()->GetMany(
+        absl::MakeSpan(keys).first(n), [&](size_t i, const Row& row) { found[i] += Print(row); },
+        absl::MakeSpan(outcomes));
+    const std::vector<std::string> all = {"/b/3=drei mod 4 create 3", "", "/a/1=one mod 1 create 1",
+                                          "", "/b/3=drei mod 4 create 3"};
+    EXPECT_THAT(found, testing::ElementsAreArray(all.begin(), all.begin() + static_cast<long>(n)));
+    for (const absl::Status& outcome : outcomes) EXPECT_OK(outcome);
+  }
+}
+
 TEST_P(ContractTest, ASnapshotIsOneMoment) {
   Start();
   ASSERT_OK(Write(backend(), {Create("/a/1", "one"), Create("/a/2", "two")}));

@@ -25,6 +25,11 @@ class WrappedBackend : public Backend {
   absl::Status Get(std::string_view key, const RowSink& sink) override {
     return inner_->Get(key, sink);
   }
+  size_t gets_together() const override { return inner_->gets_together(); }
+  void GetMany(absl::Span<const std::string_view> keys, const ManyRowsSink& sink,
+               absl::Span<absl::Status> outcomes) override {
+    inner_->GetMany(keys, sink, outcomes);
+  }
   absl::StatusOr<int64_t> DeleteHistory(int64_t max_rows) override {
     return inner_->DeleteHistory(max_rows);
   }

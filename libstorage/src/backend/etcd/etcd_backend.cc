@@ -21,6 +21,7 @@ constexpr int64_t kExpiringPut = 3;
 constexpr int64_t kRemoval = 2;
 constexpr int64_t kBatchBytes = 1 << 20;
 constexpr size_t kReadsWithLane = 100;  // in one transaction: below etcd's 128
+constexpr size_t kGetsTogether = 32;    // of the largest objects 48 MiB
 
 }  // namespace
 
@@ -138,10 +139,43 @@ absl::Status EtcdBackend::Get(std::string_view key, const RowSink& sink) {
   if (IsPrivate(key)) return absl::OkStatus();
   pb::RangeResponse found;
   absl::Status status = store_.client().Range(RangeOf(std::string(key), "", 0), &found);
-  if (!status.ok() || found.kvs_size() == 0) return status;
-  if (!HasEnvelope(found.kvs(0).value())) return GetForeign(key, sink);
+  return status.ok() ? GetFound(found, sink) : status;
+}
+
+size_t EtcdBackend::gets_together() const { return kGetsTogether; }
+
+void EtcdBackend::GetMany(absl::Span<const std::string_view> keys, const ManyRowsSink& sink,
+                          absl::Span<absl::Status> outcomes) {
+  const auto sink_of = [&](size_t i) {
+    return [&sink, i](const Row& row) { return sink(i, row), false; };
+  };
+  if (keys.size() == 1) {
+    outcomes[0] = Get(keys[0], sink_of(0));
+    return;
+  }
+  pb::TxnRequest request;
+  std::vector<size_t> asked;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (IsPrivate(keys[i])) continue;
+    AddRange(&request, std::string(keys[i]));
+    asked.push_back(i);
+  }
+  pb::TxnResponse response;
+  const absl::Status status = store_.client().Read(request, &response);
+  for (size_t n = 0; n < asked.size(); ++n) {
+    const size_t i = asked[n];
+    outcomes[i] = !status.ok() ? status
+                               : GetFound(response.responses(static_cast<int>(n)).response_range(),
+                                          sink_of(i));
+  }
+}
+
+absl::Status EtcdBackend::GetFound(const pb::RangeResponse& found, const RowSink& sink) {
+  if (found.kvs_size() == 0) return absl::OkStatus();
+  const pb::KeyValue& kv = found.kvs(0);
+  if (!HasEnvelope(kv.value())) return GetForeign(kv.key(), sink);
   Row row;
-  status = store_.ToRow(found.kvs(0), Lane(), &row);
+  absl::Status status = store_.ToRow(kv, Lane(), &row);
   if (status.ok()) sink(row);
   return status;
 }

@@ -32,6 +32,9 @@ class EtcdBackend : public Backend {
                                                             bool may_assume) override;
   absl::StatusOr<std::unique_ptr<Snapshot>> OpenSnapshot() override;
   absl::Status Get(std::string_view key, const RowSink& sink) override;
+  size_t gets_together() const override;
+  void GetMany(absl::Span<const std::string_view> keys, const ManyRowsSink& sink,
+               absl::Span<absl::Status> outcomes) override;
   absl::StatusOr<int64_t> DeleteHistory(int64_t max_rows) override;
   absl::StatusOr<bool> Maintain(bool idle) override;
   absl::StatusOr<BackendStats> Stats() override;
@@ -49,6 +52,7 @@ class EtcdBackend : public Backend {
   void ReleaseLane();
   absl::Status CheckVersion();
   absl::StatusOr<std::string> FindIdentity();
+  absl::Status GetFound(const pb::RangeResponse& found, const RowSink& sink);
   absl::Status GetForeign(std::string_view key, const RowSink& sink);
   // history.cc
   absl::StatusOr<int64_t> TrimSome(int64_t max_rows);
