@@ -1,5 +1,5 @@
 // Package hooktest shows what a registered storage backend may rely on.
-// verify-patches.sh runs it inside the patched apiserver module.
+// verify-patches.sh runs it beside the patched apiserver module.
 package hooktest
 
 import (

@@ -9,6 +9,8 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=goenv.sh
+. "$(dirname "${BASH_SOURCE[0]}")/goenv.sh"
 
 readonly max_patches=5 max_added=300
 tests=yes update='' all=''
@@ -101,22 +103,33 @@ update_lock() {
   say "locked: $new"
 }
 
-# go_test DIR PACKAGE...: quiet but for failures, and without the servers' own logs.
+# go_test VERSION PACKAGE...: in the module that kube-apiserver is built in, so that what both
+# need is compiled once. Quiet but for failures, and without the servers' own logs.
 go_test() {
-  local dir=$1
+  local out
+  out=$(prepared "$1")
   shift
-  (cd "$dir" && GOFLAGS='-mod=mod -trimpath' GOWORK=off go test -count=1 "$@") 2>&1 | grep -vE '^[IWE][0-9]{4} |no test files' >&2
+  (go_env "$out" && cd "$out" && go test -count=1 "$@") 2>&1 | grep -vE '^[IWE][0-9]{4} |no test files' >&2
 }
 
-# unit_tests DIR: upstream's own tests of the packages that the series touches, with
+# prepared VERSION: that module; of another series than the repository's one of its own.
+prepared() {
+  local out=$root/out/kube/$1
+  [[ -z ${PATCH_DIR:-} ]] || out=$work/$1/kube
+  "$root/build/kube/prepare.sh" "$1" "$out" || die "$1 cannot be prepared"
+  printf '%s\n' "$out"
+}
+
+# unit_tests VERSION: upstream's own tests of the packages that the series touches, with
 # nothing registered; then ours of the hooks, in a program of their own.
 unit_tests() {
-  local packages hooks=pkg/server/options/hooktest
-  mapfile -t packages < <(listed "$patches/allowed-paths" | sed "s#^$apiserver_path/#./#; s#/[^/]*\$##" | sort -u)
-  go_test "$1" "${packages[@]}" || die "upstream's unit tests fail in the patched tree"
-  mkdir "$1/$hooks"
-  cp "$root/build/kube/hooks_test.go" "$1/$hooks"
-  go_test "$1" "./$hooks" || die "the tests of the hooks fail"
+  local packages hooks
+  mapfile -t packages < <(listed "$patches/allowed-paths" | sed 's#^staging/src/##; s#/[^/]*$##' | sort -u)
+  go_test "$1" "${packages[@]}" || die "upstream's unit tests fail in the patched tree of $1"
+  hooks=$(prepared "$1")/hooktest
+  mkdir -p "$hooks"
+  cp "$root/build/kube/hooks_test.go" "$hooks"
+  go_test "$1" ./hooktest || die "the tests of the hooks fail with $1"
 }
 
 work=$(mktemp -d)
@@ -128,6 +141,6 @@ for version in "${versions[@]}"; do
   patched_apiserver "$version" "$work/$version/module"
   check_checkout "$version" "$work/$version/checkout"
   say "$version: applies, and gives the tree of the lock"
-  [[ -z $tests ]] || unit_tests "$work/$version/module"
+  [[ -z $tests ]] || unit_tests "$version"
   rm -rf "${work:?}/$version"
 done
