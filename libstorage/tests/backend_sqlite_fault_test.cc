@@ -16,6 +16,7 @@
 #include "src/backend/sqlite/ballast.h"
 #include "src/backend/sqlite/sqlite_backend.h"
 #include "tests/contract/contract_test.h"
+#include "tests/contract/fault_stride.h"
 #include "tests/contract/fault_vfs.h"
 
 namespace storage::contract {
@@ -288,7 +289,7 @@ TEST_P(SqliteFaultTest, AcknowledgedIsThereAndTheRestIsAtomic) {
   plan.kind = std::get<0>(GetParam());
   plan.forever = std::get<1>(GetParam());
   const bool seldom = plan.kind > FaultKind::kWriteLate;
-  const int64_t stride = Env("STG_FAULT_STRIDE", seldom ? 2 : 4);
+  const int64_t stride = Env("STG_FAULT_STRIDE", (seldom ? 2 : 4) * kFaultStride);
   const int64_t seed = Env("STG_FAULT_SEED", time(nullptr));
   plan.at = 1 + seed % stride;
   int64_t injected = 0;

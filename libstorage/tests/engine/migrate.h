@@ -9,6 +9,7 @@
 
 #include "src/backend/sqlite/sqlite.h"
 #include "src/engine/migrate.h"
+#include "tests/contract/fault_stride.h"
 #include "tests/engine/restart.h"
 
 namespace storage {
