@@ -72,6 +72,10 @@ dist: library ## libstorage.so, header and .pc file, and stgctl, in dist/
 	@rm -rf dist && cmake --install out/release --prefix "$(CURDIR)/dist" --component dist >/dev/null
 	find dist -type f -o -type l | sort
 
+.PHONY: patches
+patches: ## One patch for each Kubernetes release, hooks and shim, in dist/patches
+	@build/kube/patches.sh
+
 .PHONY: clean
 clean: ## Remove what was built (run/ with your data stays)
 	@rm -rf out dist
