@@ -53,6 +53,53 @@ TEST(ReadLaw, RevisionsOfAResourceNeverGoDown) {
 
 // A number in flight in one database: no list over both, and no watch, may
 // pass it; lists of the other database need not wait.
+// Each of several reads together says what it would say alone.
+TEST(ReadLaw, ReadsTogetherSayWhatTheySayAlone) {
+  auto engine = OpenMemory(kThreeBackends);
+  const ResourceId pods = Register(*engine, "pods"), secrets = Register(*engine, "secrets");
+  Put(*engine, pods, "/registry/pods/a", "pod");
+  Put(*engine, secrets, "/registry/secrets/a", "secret");
+  Delete(*engine, pods, "/registry/pods/gone", 0);
+  struct Asked {
+    ResourceId resource;
+    std::string key;
+  };
+  const std::vector<Asked> asked = {
+      {pods, "/registry/pods/a"},        {secrets, "/registry/secrets/a"},
+      {pods, "/registry/pods/none"},     {ResourceId{99}, "/registry/x"},
+      {secrets, "/registry/secrets/no"}, {pods, "/registry/pods/a"}};
+  std::vector<std::string> together(asked.size());
+  std::vector<PointGet> gets;
+  for (size_t i = 0; i < asked.size(); ++i) {
+    gets.push_back({asked[i].resource, asked[i].key,
+                    [&together, i](const Row& row) {
+                      together[i] = std::string(row.value);
+                      return false;
+                    },
+                    ReadHeader(), absl::OkStatus()});
+  }
+  engine->GetMany(absl::MakeSpan(gets));
+  for (size_t i = 0; i < asked.size(); ++i) {
+    std::string alone;
+    ReadHeader header;
+    const absl::Status status = engine->Get(
+        asked[i].resource, asked[i].key, {},
+        [&alone](const Row& row) {
+          alone = std::string(row.value);
+          return false;
+        },
+        &header);
+    EXPECT_EQ(gets[i].status, status) << asked[i].key;
+    EXPECT_EQ(together[i], alone) << asked[i].key;
+    EXPECT_EQ(gets[i].header.revision, header.revision) << asked[i].key;
+    EXPECT_EQ(gets[i].header.rows, header.rows) << asked[i].key;
+  }
+  ASSERT_TRUE(engine->Close().ok());
+  engine->GetMany(absl::MakeSpan(gets).first(2));
+  EXPECT_EQ(CodeOf(gets[0].status), Code::kCancelled);
+  EXPECT_EQ(CodeOf(gets[1].status), Code::kCancelled);
+}
+
 TEST(ReadLaw, ANumberInFlightHoldsBackExactlyItsReaders) {
   Hooks hooks;
   auto engine = OpenHooked(&hooks, kThreeBackends);

@@ -29,8 +29,6 @@ constexpr absl::Duration kQuickTry = absl::Milliseconds(500);
 // Others took numbers while a batch was on its way: for so long they are taken before.
 constexpr absl::Duration kTakeApart = absl::Milliseconds(200);
 
-bool Grows(const WriteOp& op) { return op.verb == WriteOp::Verb::kPut; }
-
 }  // namespace
 
 BatchWriter::BatchWriter(CommitLane* lane) : lane_(lane), next_token_(RandomToken()) {}
@@ -58,11 +56,6 @@ void BatchWriter::Execute(Ops ops) {
   lane_->stats_.operations += static_cast<int64_t>(batch.survivors.size());
   lane_->stats_.commit_us += absl::ToInt64Microseconds(absl::Now() - begin);
   Finish(&batch);
-}
-
-absl::Status BatchWriter::Settle() {
-  if (void_to_ > 0) return Fence();
-  return Begin().status();
 }
 
 // Databases without a lock of the lane (etcd) say so at the commit, others when the lock
@@ -206,7 +199,7 @@ absl::Status BatchWriter::WriteSurvivors(Batch* batch) {
     mutation.attrs = op.attrs;
     mutation.rev = rev++;
     mutation.expire_at_ms =
-        op.ttl_ms > 0 && Grows(op) ? now_ms + std::min(op.ttl_ms, kMaxTtlMs) : 0;
+        op.ttl_ms > 0 && op.grows() ? now_ms + std::min(op.ttl_ms, kMaxTtlMs) : 0;
     mutation.old_create_rev = batch->current[i].meta.create_rev;
     mutation.old_bytes = static_cast<int64_t>(batch->current[i].value.size());
     batch->mutations.push_back(mutation);
@@ -219,81 +212,6 @@ absl::Status BatchWriter::WriteSurvivors(Batch* batch) {
     if (!taken.ok()) return taken;
   }
   return batch->txn->Guard(env.owner, batch->first, batch->last());
-}
-
-absl::Status BatchWriter::CommitAndResolve(Batch* batch) {
-  const SteadyTime began = SteadyAfter(absl::ZeroDuration());
-  LaneFollower* const follower = lane_->env_.follower;
-  if (follower != nullptr) follower->Committing(batch->last());
-  absl::Status status = batch->txn->Commit();
-  batch->txn.reset();
-  if (status.ok()) {
-    void_to_ = 0;
-    Publish(*batch);
-  }
-  if (follower != nullptr) follower->Committing(0);
-  if (status.ok()) return status;
-  // On etcd another server may have committed the very head that was taken for ours.
-  if (follower != nullptr) follower->Look();
-  // Fence first: only then does the absence of the token prove anything
-  // (counterexample 9).
-  const bool unknown = ClassOf(CodeOf(status)) == CodeClass::kMaybeCommitted;
-  const bool another_was_faster = CodeOf(status) == Code::kBusy;
-  if (another_was_faster && lane_->env_.follower != nullptr) return status;
-  if (batch->takes && !unknown) return status;  // nothing was handed out
-  // The fence would only wait as long once more, longer than callers do: the janitor's.
-  if (CommitLane::SilentSince(began)) return status;
-  if (absl::Status fence = Fence(); !fence.ok()) {
-    if (!unknown) return status;
-    return MakeStatus(Code::kOutcomeUnknown,
-                      absl::StrCat("the commit's outcome is not known and could not be resolved: ",
-                                   status.message(), "; then: ", fence.message()),
-                      lane_->env_.backend->name(), DriverCodeOf(status));
-  }
-  if (!unknown) return status;
-  absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = lane_->env_.backend->OpenSnapshot();
-  if (!snapshot.ok()) return status;
-  // Of another moment than the fence, or compacted since: absence proves nothing.
-  const Lane& row = (*snapshot)->lane();
-  if (row.head < lane_->head() || row.floor >= batch->first) return status;
-  absl::StatusOr<bool> landed = (*snapshot)->HasToken(batch->token);
-  if (!landed.ok()) return status;
-  if (*landed) {
-    Publish(*batch);
-    return absl::OkStatus();
-  }
-  return MakeStatus(CauseOf(status), absl::StrCat("not committed: ", status.message()),
-                    lane_->env_.backend->name(), DriverCodeOf(status));
-}
-
-absl::Status BatchWriter::Fence() {
-  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = Begin();
-  return txn.ok() ? FenceIn(*std::move(txn)) : txn.status();
-}
-
-absl::Status BatchWriter::VoidTo(int64_t upto) {
-  absl::StatusOr<std::unique_ptr<LaneTxn>> txn = Begin();
-  if (!txn.ok()) return txn.status();
-  if (void_to_ == 0 && (*txn)->lane().head >= upto) {
-    if (lane_->env_.follower != nullptr) lane_->env_.follower->Look();
-    return absl::OkStatus();
-  }
-  void_to_ = std::max(void_to_, upto);
-  return FenceIn(*std::move(txn));
-}
-
-absl::Status BatchWriter::FenceIn(std::unique_ptr<LaneTxn> txn) {
-  const LaneEnv& env = lane_->env_;
-  const int64_t prev_head = txn->lane().head;
-  absl::Status status = txn->Void(env.owner, void_to_);
-  if (status.ok()) status = txn->Commit();
-  if (!status.ok()) return status;
-  const int64_t head = std::max(prev_head, void_to_);
-  void_to_ = 0;
-  // A batch had landed without being seen: what expires of it is looked up.
-  if (prev_head > lane_->head()) lane_->earliest_expiry_ms_.store(1);
-  Tell(prev_head, {}, head);
-  return absl::OkStatus();
 }
 
 void BatchWriter::Tell(int64_t prev_head, const std::vector<EventPtr>& events, int64_t head) {
@@ -319,7 +237,7 @@ void BatchWriter::Publish(const Batch& batch) {
     event->kind = mutation.kind;
     event->resource = batch.ops[i]->resource;
     event->key = batch.ops[i]->key;
-    if (Grows(*batch.ops[i])) event->value = batch.ops[i]->value;
+    if (batch.ops[i]->grows()) event->value = batch.ops[i]->value;
     event->prev = batch.current[i].value;
     events.push_back(std::move(event));
     if (mutation.expire_at_ms > 0) {
@@ -369,40 +287,6 @@ void BatchWriter::Finish(Batch* batch) {
     lane_->Answer(batch->ops[i].get(), ResultOf(*batch, i));
   }
   if (!later.empty()) lane_->Requeue(std::move(later));
-}
-
-// One poisoned operation must not fail the others: it is looked for by halves. An outage is
-// nobody's fault, and a lane with undecided numbers holds readers up: both get the janitor.
-void BatchWriter::AfterError(Ops ops, const absl::Status& status) {
-  const Code code = CodeOf(status);
-  const bool outage = code == Code::kUnavailable || code == Code::kOutcomeUnknown ||
-                      code == Code::kReadOnly || code == Code::kCorrupt || code == Code::kBusy;
-  if (outage || void_to_ > 0) lane_->SetHealth(status);
-  if (outage || ops.size() == 1) return FailAll(ops, status);
-  if (code != Code::kNoSpace) {
-    const auto half = ops.begin() + static_cast<int64_t>(ops.size() / 2);
-    Ops rest(std::make_move_iterator(half), std::make_move_iterator(ops.end()));
-    ops.erase(half, ops.end());
-    Execute(std::move(ops));
-    return Execute(std::move(rest));
-  }
-  Ops shrinking;
-  Ops growing;
-  for (std::shared_ptr<WriteOp>& op : ops) {
-    (Grows(*op) ? growing : shrinking).push_back(std::move(op));
-  }
-  FailAll(growing, status);
-  if (growing.empty()) return FailAll(shrinking, status);
-  if (!shrinking.empty()) Execute(std::move(shrinking));
-}
-
-void BatchWriter::FailAll(const Ops& ops, const absl::Status& status) {
-  for (const std::shared_ptr<WriteOp>& op : ops) {
-    WriteResult result;
-    result.code = CodeOf(status);
-    result.error = status;
-    lane_->Answer(op.get(), std::move(result));
-  }
 }
 
 }  // namespace storage

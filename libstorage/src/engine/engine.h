@@ -65,6 +65,7 @@ struct WriteOp {
   static constexpr int64_t kAnyRevision = -1;
 
   Verb verb = Verb::kPut;
+  bool grows() const { return verb == Verb::kPut; }  // what is stored
   ResourceId resource = 0;
   std::string key;
   Blob value;            // put
