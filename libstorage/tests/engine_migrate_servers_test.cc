@@ -51,12 +51,9 @@ TEST_P(MigratePairs, EndedAndTakenUp) {
   ExpectServed(new_rules);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, MigratePairs,
-                         testing::Combine(testing::Values("sqlite", "postgres", "mysql", "etcd"),
-                                          testing::Values("sqlite", "postgres", "mysql", "etcd")),
-                         [](const auto& p) {
-                           return absl::StrCat(std::get<0>(p.param), "_to_", std::get<1>(p.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(All, MigratePairs, testing::ValuesIn(MovePairs(1)), [](const auto& p) {
+  return absl::StrCat(std::get<0>(p.param), "_to_", std::get<1>(p.param));
+});
 
 class MigrateMetadata : public MigrateServers, public testing::WithParamInterface<const char*> {};
 
