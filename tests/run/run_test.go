@@ -115,6 +115,20 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// Suites that wait count half: three of them run on two cores, and nobody beside them who
+// would keep one busy.
+func TestSuitesThatWaitShareCores(t *testing.T) {
+	meet := `touch $NAME; until [ -e a ] && [ -e b ] && [ -e c ]; do sleep 0.01; done; sleep 0.2; test ! -e busy`
+	conf := ""
+	for _, name := range []string{"a", "b", "c"} {
+		conf += "suite: " + name + "\nwaits: true\nlimit: 20s\nenv: NAME=" + name + "\nrun: " + meet + "\n"
+	}
+	conf += "suite: x\nrun: touch busy\n"
+	if code, results := runConf(t, conf, ""); code != 0 {
+		t.Errorf("exit %d: %v", code, results)
+	}
+}
+
 func TestBadSuitesAreRefused(t *testing.T) {
 	for _, conf := range []string{"run: x", "suite: a", "suite: a\nrun: x\nneeds: b", "suite: a\nrun: x\nparse: guess",
 		"suite: a\nrun: x\nsuite: a\nrun: y", "suite: a\nrun: x\nfoo: y", "suite: a\nrun x"} {

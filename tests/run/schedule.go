@@ -61,7 +61,7 @@ func (s *Scheduler) launch(waiting []*Suite) (left []*Suite) {
 		switch {
 		case verdict == "wait":
 			left = append(left, suite)
-		case verdict == "" && s.busy()+suite.Slots > s.Cores:
+		case verdict == "" && s.load()+suite.Load() > 2*s.Cores:
 			return append(left, waiting[i:]...)
 		case verdict != "":
 			res := &Result{}
@@ -80,11 +80,11 @@ func (s *Scheduler) launch(waiting []*Suite) (left []*Suite) {
 	return left
 }
 
-func (s *Scheduler) busy() (slots int) {
+func (s *Scheduler) load() (halves int) {
 	for r := range s.active {
-		slots += r.suite.Slots
+		halves += r.suite.Load()
 	}
-	return slots
+	return halves
 }
 
 // needs: "" all passed, "wait", or the name of one that failed.

@@ -16,10 +16,19 @@ type Suite struct {
 	Parser  string        // gtest, gotest, ctest, tap, exit or build
 	Limit   time.Duration // killed after
 	Slots   int           // cores it keeps busy; all of them: timing-sensitive, runs alone
+	Waits   bool          // for servers and clocks, half of its time
 	Needs   []string      // suites that must have passed
 	Inputs  []string      // what its result depends on, for -resume
 	Only    string        // "" or the one class it belongs to
 	Env     []string      // with those of the class
+}
+
+// Load is what it takes of the cores, in halves of one.
+func (s *Suite) Load() int {
+	if s.Waits {
+		return s.Slots
+	}
+	return 2 * s.Slots
 }
 
 // ReadSuites parses path for a class (sample or full). Errors name the line.
@@ -81,6 +90,8 @@ func (s *Suite) set(key, value, class string, cores int) (err error) {
 		} else if s.Slots, err = strconv.Atoi(value); s.Slots > cores {
 			s.Slots = cores
 		}
+	case "waits":
+		s.Waits, err = strconv.ParseBool(value)
 	case "needs":
 		s.Needs = strings.Fields(value)
 	case "inputs":
