@@ -16,7 +16,7 @@ type Suite struct {
 	Parser  string        // gtest, gotest, ctest, tap, exit or build
 	Limit   time.Duration // killed after
 	Slots   int           // cores it keeps busy; all of them: timing-sensitive, runs alone
-	Waits   bool          // for servers and clocks, half of its time
+	Waits   bool          // for servers and clocks, part of its time: counts half
 	Needs   []string      // suites that must have passed
 	Inputs  []string      // what its result depends on, for -resume
 	Only    string        // "" or the one class it belongs to
