@@ -118,7 +118,9 @@ func TestVerdicts(t *testing.T) {
 // Suites that wait count half: three of them run on two cores, and nobody beside them who
 // would keep one busy.
 func TestSuitesThatWaitShareCores(t *testing.T) {
-	meet := `touch $NAME; until [ -e a ] && [ -e b ] && [ -e c ]; do sleep 0.01; done; sleep 0.2; test ! -e busy`
+	// None ends before all have looked: x may start beside the two that are left.
+	meet := `all() { [ -e $1a ] && [ -e $1b ] && [ -e $1c ]; }; touch $NAME; until all ''; do sleep 0.01; done; ` +
+		`sleep 0.2; test ! -e busy && touch looked-$NAME; until all looked-; do sleep 0.01; done`
 	conf := ""
 	for _, name := range []string{"a", "b", "c"} {
 		conf += "suite: " + name + "\nwaits: true\nlimit: 20s\nenv: NAME=" + name + "\nrun: " + meet + "\n"
