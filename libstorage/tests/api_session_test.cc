@@ -194,18 +194,25 @@ TEST(SessionTest, DeadlineOfWhatDidNotStart) {
   for (const uint64_t id : blockers) EXPECT_EQ(h.Wait(id).code, STG_CODE_NOT_FOUND);
 }
 
+// 64 gets of "a", more than run at a time: the rest waits, to run together.
+std::vector<uint64_t> GroupsBehindTheGate(Harness* h) {
+  h->fake->CloseGate();
+  h->fake->fast_get = false;
+  h->fake->gets_together = 100;
+  stg_completion none;
+  std::vector<uint64_t> ids;
+  for (int i = 0; i < 64; ++i) ids.push_back(h->Submit(h->Op(STG_VERB_GET), "a", "", &none));
+  return ids;
+}
+
 // Those of one group: each has its own answer, whatever becomes of the others.
 TEST(SessionTest, GetsTogether) {
   // For all small ones (4 KiB each) and one big one.
   Harness h(/*budget=*/(64 * 4 + 48 + 32) << 10);
   h.Put("a", "1");
   h.Put("big", std::string(48 << 10, 'v'));
-  h.fake->CloseGate();
-  h.fake->fast_get = false;
-  h.fake->gets_together = 100;
+  const std::vector<uint64_t> ids = GroupsBehindTheGate(&h);
   stg_completion none;
-  std::vector<uint64_t> ids;
-  for (int i = 0; i < 64; ++i) ids.push_back(h.Submit(h.Op(STG_VERB_GET), "a", "", &none));
   const uint64_t absent = h.Submit(h.Op(STG_VERB_GET), "b", "", &none);
   const uint64_t cancelled = h.Submit(h.Op(STG_VERB_GET), "a", "", &none);
   stg_op soon = h.Op(STG_VERB_GET);
@@ -242,12 +249,7 @@ TEST(SessionTest, GetsTogether) {
 
 TEST(SessionTest, WhatAGroupThrowsIsToldToAll) {
   Harness h;
-  h.fake->CloseGate();
-  h.fake->fast_get = false;
-  h.fake->gets_together = 100;
-  stg_completion none;
-  std::vector<uint64_t> ids;
-  for (int i = 0; i < 64; ++i) ids.push_back(h.Submit(h.Op(STG_VERB_GET), "a", "", &none));
+  const std::vector<uint64_t> ids = GroupsBehindTheGate(&h);
   h.fake->throws = true;
   h.fake->OpenGate();
   int failed = 0;

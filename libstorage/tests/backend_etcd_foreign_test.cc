@@ -59,7 +59,7 @@ TEST_F(EtcdForeign, PointReadsTogether) {
   const std::vector<std::string_view> keys = {"/registry/a", "/registry/b", "/registry/c",
                                               "/registry/d", own};
   std::vector<std::string> found(keys.size());
-  std::vector<absl::Status> outcomes(keys.size());
+  std::vector<absl::Status> outcomes(keys.size(), MakeStatus(Code::kInternal, "not told"));
   backend_->GetMany(
       keys, [&](size_t i, const Row& row) { found[i] = Print(row); }, absl::MakeSpan(outcomes));
   EXPECT_THAT(found, testing::ElementsAre(

@@ -156,6 +156,7 @@ void EtcdBackend::GetMany(absl::Span<const std::string_view> keys, const ManyRow
   pb::TxnRequest request;
   std::vector<size_t> asked;
   for (size_t i = 0; i < keys.size(); ++i) {
+    outcomes[i] = absl::OkStatus();
     if (IsPrivate(keys[i])) continue;
     AddRange(&request, std::string(keys[i]));
     asked.push_back(i);
