@@ -78,6 +78,21 @@ files_hash() {
   find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
 }
 
+# base_files VERSION DIR: the files that the series changes, as the release has them, where
+# they are in a checkout.
+base_files() {
+  local source path
+  if [[ -n ${KUBERNETES_SRC:-} ]]; then
+    source=$KUBERNETES_SRC/$apiserver_path
+  else
+    read -r source _ < <(module_info k8s.io/apiserver "$(staging_version "$1")") || die "$1 cannot be had"
+  fi
+  while read -r path; do
+    mkdir -p "$2/$(dirname "$path")"
+    [[ ! -f $source/${path#"$apiserver_path/"} ]] || install -m 644 "$source/${path#"$apiserver_path/"}" "$2/$path"
+  done < <(listed "$(patch_dir "$1")/allowed-paths")
+}
+
 # patched_apiserver VERSION DIR: a patched copy of the apiserver module in DIR,
 # from KUBERNETES_SRC or the module cache, verified against the lock.
 patched_apiserver() {

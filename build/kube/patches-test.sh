@@ -35,17 +35,7 @@ check() {
   fi
 }
 
-# base_tree VERSION DIR: the files of a checkout that are changed.
-base_tree() {
-  local source path
-  read -r source _ < <(module_info k8s.io/apiserver "$(staging_version "$1")")
-  while read -r path; do
-    mkdir -p "$2/$(dirname "$path")"
-    [[ ! -f $source/${path#"$apiserver_path/"} ]] || install -m 644 "$source/${path#"$apiserver_path/"}" "$2/$path"
-  done < <(listed "$(patch_dir "$1")/allowed-paths")
-}
-
-applies() { base_tree "$1" "$work/$1" && outside_git "$work/$1" apply "$(patch_of "$1")"; }
+applies() { base_files "$1" "$work/$1" && outside_git "$work/$1" apply "$(patch_of "$1")"; }
 patch_of() { printf '%s\n' "$work/dist/patches/kubernetes-$1.patch"; }
 
 same_bytes() {

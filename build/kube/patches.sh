@@ -81,18 +81,10 @@ abi_version() {
 
 # write_patch VERSION
 write_patch() {
-  local version=$1 source path tree=$work/$1/tree
-  if [[ -n ${KUBERNETES_SRC:-} ]]; then
-    source=$KUBERNETES_SRC/$apiserver_path
-  else
-    read -r source _ < <(module_info k8s.io/apiserver "$(staging_version "$version")") || die "$version cannot be had"
-  fi
+  local version=$1 path tree=$work/$1/tree
   patched_apiserver "$version" "$work/$version/apiserver"
   git -c init.defaultBranch=base init -q "$tree"
-  while read -r path; do
-    mkdir -p "$tree/$(dirname "$path")"
-    [[ ! -f $source/${path#"$apiserver_path/"} ]] || install -m 644 "$source/${path#"$apiserver_path/"}" "$tree/$path"
-  done < <(listed "$patches/allowed-paths")
+  base_files "$version" "$tree"
   git -C "$tree" add -f -A
   git -C "$tree" -c user.name=libstorage -c user.email=libstorage@localhost commit -q -m base
   while read -r path; do
