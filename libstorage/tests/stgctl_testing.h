@@ -57,6 +57,7 @@ class Running {
     if (!reaped_) reaped_ = waitpid(pid_, &status_, WNOHANG) == pid_;
     return reaped_;
   }
+  std::string err_so_far() const { return ReadAll(err_); }
   void Signal(int number) { kill(pid_, number); }
   Ran Wait() {
     if (!reaped_) reaped_ = waitpid(pid_, &status_, 0) == pid_;

@@ -215,7 +215,10 @@ absl::StatusOr<Manifest> MakeBackup(const Context& context, const BackupFlags& f
   Manifest manifest;
   manifest.created = absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now(), absl::UTCTimeZone());
   if (!places.topology.empty()) manifest.topology = AbsolutePath(places.topology);
-  absl::StatusOr<int64_t> cut = ChooseCut(sources, absl::Seconds(flags.wait_s), Stopped);
+  const auto waiting = [&context](const CutSource& source) {
+    SayProgress(context, absl::StrCat("waiting for a write transaction in ", source.name));
+  };
+  absl::StatusOr<int64_t> cut = ChooseCut(sources, absl::Seconds(flags.wait_s), Stopped, waiting);
   if (!cut.ok()) return cut.status();
   manifest.revision = *cut;
   absl::Status status = target->Make();

@@ -50,6 +50,11 @@ std::string HumanBytes(int64_t bytes) {
   return text;
 }
 
+void SayProgress(const Context& context, const std::string& line) {
+  if (isatty(STDERR_FILENO) == 0 && !context.progress) return;
+  *context.err << line << std::endl;
+}
+
 Progress::Progress(const Context& context, std::string label)
     : context_(context), label_(std::move(label)), terminal_(isatty(STDERR_FILENO) != 0) {}
 

@@ -43,6 +43,9 @@ std::string HumanBytes(int64_t bytes);  // "1.5 MiB"
 
 // One line on standard error that tells how far long work is: redrawn on a
 // terminal, a line for each tenth with --progress, nothing otherwise.
+// A line for who watches; nothing where Progress would show nothing.
+void SayProgress(const Context& context, const std::string& line);
+
 class Progress {
  public:
   Progress(const Context& context, std::string label);

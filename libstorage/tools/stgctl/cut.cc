@@ -40,6 +40,7 @@ namespace storage::stgctl {
 namespace {
 
 constexpr absl::Duration kPause = absl::Milliseconds(2);
+constexpr absl::Duration kInstant = absl::Milliseconds(200);
 
 // True: at one moment during this call nobody was writing the file.
 absl::StatusOr<bool> NobodyWrites(const std::string& path) {
@@ -55,7 +56,10 @@ absl::StatusOr<bool> NobodyWrites(const std::string& path) {
 }
 
 absl::Status Settle(const CutSource& source, int64_t cut, absl::Time deadline,
-                    const std::function<bool()>& stop) {
+                    const std::function<bool()>& stop,
+                    const std::function<void(const CutSource&)>& waiting) {
+  const absl::Time began = absl::Now();
+  bool said = false;
   while (true) {
     absl::StatusOr<RevisionSpan> span = SqliteRevisions(source.path);
     if (!span.ok()) return span.status();
@@ -72,6 +76,10 @@ absl::Status Settle(const CutSource& source, int64_t cut, absl::Time deadline,
                                      "with --wait"),
                         source.name);
     }
+    if (!said && absl::Now() > began + kInstant) {
+      waiting(source);
+      said = true;
+    }
     absl::SleepFor(kPause);
   }
 }
@@ -79,7 +87,8 @@ absl::Status Settle(const CutSource& source, int64_t cut, absl::Time deadline,
 }  // namespace
 
 absl::StatusOr<int64_t> ChooseCut(const std::vector<CutSource>& sources, absl::Duration wait,
-                                  const std::function<bool()>& stop) {
+                                  const std::function<bool()>& stop,
+                                  const std::function<void(const CutSource&)>& waiting) {
   int64_t cut = 0;
   for (const CutSource& source : sources) {
     absl::StatusOr<RevisionSpan> span = SqliteRevisions(source.path);
@@ -91,7 +100,8 @@ absl::StatusOr<int64_t> ChooseCut(const std::vector<CutSource>& sources, absl::D
   }
   const absl::Time deadline = absl::Now() + wait;
   for (const CutSource& source : sources) {
-    if (absl::Status status = Settle(source, cut, deadline, stop); !status.ok()) return status;
+    absl::Status status = Settle(source, cut, deadline, stop, waiting);
+    if (!status.ok()) return status;
   }
   return cut;
 }

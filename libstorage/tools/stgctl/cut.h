@@ -22,8 +22,11 @@ struct CutSource {
 // acknowledged before the call. A copy of each file made after this returns,
 // taken back to R, shows exactly the revision R. stop: asked now and then; true
 // ends with CANCELLED.
+// waiting: called once for each source that keeps it waiting for longer than a
+// person takes for an instant, with R chosen already.
 absl::StatusOr<int64_t> ChooseCut(const std::vector<CutSource>& sources, absl::Duration wait,
-                                  const std::function<bool()>& stop);
+                                  const std::function<bool()>& stop,
+                                  const std::function<void(const CutSource&)>& waiting);
 
 }  // namespace storage::stgctl
 
