@@ -216,8 +216,12 @@ TEST_P(EngineShared, OneHistoryUnderLoad) {
             absl::StrCat("/registry/pods/", (t + i) % 2 == 0 ? "a" : "b", i % 7);
         const std::string value = absl::StrCat(t, ".", i);
         const bool gone = i % 5 == 4;
-        const WriteResult result = gone ? Delete(*server.engine, server.pods, key)
-                                        : Put(*server.engine, server.pods, key, value);
+        const absl::Time until = Patience();
+        WriteResult result;
+        do {
+          result = gone ? Delete(*server.engine, server.pods, key)
+                        : Put(*server.engine, server.pods, key, value);
+        } while (result.code == Code::kUnavailable && absl::Now() < until);
         ASSERT_TRUE(result.code == Code::kOk || (gone && result.code == Code::kNotFound))
             << result.error;
         if (result.code == Code::kOk) {
@@ -227,7 +231,12 @@ TEST_P(EngineShared, OneHistoryUnderLoad) {
         }
         if (i % 6 != 0) continue;
         ReadHeader header;
-        const Pairs pairs = ListAll(*server.engine, server.pods, kAllPods, {}, &header);
+        absl::Status status;
+        Pairs pairs;
+        do {
+          pairs = ListAll(*server.engine, server.pods, kAllPods, {}, &header, &status);
+        } while (CodeOf(status) == Code::kUnavailable && absl::Now() < until);
+        ASSERT_TRUE(status.ok()) << status;
         MutexLock lock(&mu);
         if (result.code == Code::kOk) {
           EXPECT_GE(header.revision, result.revision);
