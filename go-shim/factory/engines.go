@@ -61,8 +61,8 @@ func acquire(s settings) (*engine, error) {
 		return nil, fmt.Errorf("opening the storage: %w", err)
 	}
 	klog.InfoS("Storage is open", "topology", s.topology, "default", redact(s.endpoint),
-		"metadata", redact(s.metadata), "backends", store.Backends())
-	e := &engine{Store: store, settings: s, refs: 1, closed: make(chan struct{}), remove: kvmetrics.Add(store)}
+		"metadata", redact(s.metadata), "backends", store.Backends(), "library", native.Version())
+	e := &engine{Store: store, settings: s, refs: 1, closed: make(chan struct{}), remove: kvmetrics.Add(store, native.Version())}
 	engines.m[s] = e
 	return e, nil
 }

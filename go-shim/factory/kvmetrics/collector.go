@@ -15,11 +15,13 @@ type Source interface {
 	StatsJSON() ([]byte, error)
 }
 
-// Add exports the numbers of an engine from now on, until remove is called.
-func Add(s Source) (remove func()) {
+// Add exports the numbers of an engine from now on, until remove is called. library is what
+// the engine's library says of itself: "1.0.0 (commit)".
+func Add(s Source, library string) (remove func()) {
 	register()
 	the.mu.Lock()
 	defer the.mu.Unlock()
+	the.library = library
 	the.sources = append(the.sources, s)
 	return func() {
 		the.mu.Lock()
@@ -35,6 +37,7 @@ type collector struct {
 	metrics.BaseStableCollector
 	mu      sync.Mutex
 	sources []Source
+	library string
 }
 
 var the collector
@@ -53,11 +56,12 @@ func (c *collector) DescribeWithStability(ch chan<- *metrics.Desc) {
 // share names.
 func (c *collector) CollectWithStability(ch chan<- metrics.Metric) {
 	c.mu.Lock()
-	sources := slices.Clone(c.sources)
+	sources, library := slices.Clone(c.sources), c.library
 	c.mu.Unlock()
 	if len(sources) == 0 {
 		return
 	}
+	emitter(ch).build(library)
 	text, err := sources[0].StatsJSON()
 	if err != nil {
 		klog.ErrorS(err, "No numbers from the storage engine")

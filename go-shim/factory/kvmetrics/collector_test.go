@@ -28,12 +28,15 @@ const sample = `{"revision":42,"buffers":{"budget_bytes":1,"purposes":{"list":{"
 
 func TestScrape(t *testing.T) {
 	source := &fixed{text: sample}
-	remove := Add(source)
+	remove := Add(source, "1.0.0 (0123456789ab-dirty)")
 	want := `
 # HELP libstorage_backend_up [ALPHA] 1 while the backend answers, 0 while it does not.
 # TYPE libstorage_backend_up gauge
 libstorage_backend_up{backend="default",kind="sqlite"} 1
 libstorage_backend_up{backend="shirts",kind="sqlite"} 0
+# HELP libstorage_build_info [ALPHA] 1, with what the loaded library was built from.
+# TYPE libstorage_build_info gauge
+libstorage_build_info{commit="0123456789ab-dirty",version="1.0.0"} 1
 # HELP libstorage_commit_seconds_total [ALPHA] Time that these commits took, in seconds.
 # TYPE libstorage_commit_seconds_total counter
 libstorage_commit_seconds_total{backend="default"} 0.5
@@ -50,7 +53,7 @@ libstorage_operation_seconds_total{backend="default",operation="get"} 0.002
 # TYPE libstorage_watch_lag_seconds gauge
 libstorage_watch_lag_seconds 0.25
 `
-	names := []string{"libstorage_backend_up", "libstorage_commit_seconds_total", "libstorage_compaction_debt_rows",
+	names := []string{"libstorage_backend_up", "libstorage_build_info", "libstorage_commit_seconds_total", "libstorage_compaction_debt_rows",
 		"libstorage_objects", "libstorage_operation_seconds_total", "libstorage_watch_lag_seconds"}
 	if err := testutil.GatherAndCompare(legacyregistry.DefaultGatherer, strings.NewReader(want), names...); err != nil {
 		t.Error(err)
@@ -59,8 +62,8 @@ libstorage_watch_lag_seconds 0.25
 		"no answer": {err: errors.New("closed")}, "not JSON": {text: "{"},
 	} {
 		*source = broken
-		if got := scraped(t); got != 0 {
-			t.Errorf("%s: %d metrics", name, got)
+		if got := scraped(t); got != 1 {
+			t.Errorf("%s: %d metrics, want the library's version alone", name, got)
 		}
 	}
 	*source = fixed{text: sample}

@@ -1,6 +1,10 @@
 package kvmetrics
 
-import "k8s.io/component-base/metrics"
+import (
+	"strings"
+
+	"k8s.io/component-base/metrics"
+)
 
 // series is one metric name.
 type series struct {
@@ -25,6 +29,8 @@ func counter(name, help string, labels ...string) *series {
 }
 
 var (
+	buildInfo = gauge("libstorage_build_info", "1, with what the loaded library was built from.", "version", "commit")
+
 	revision = gauge("libstorage_revision", "Revision of the newest published write.")
 
 	up       = gauge("libstorage_backend_up", "1 while the backend answers, 0 while it does not.", "backend", "kind")
@@ -66,6 +72,12 @@ func (e emitter) optional(s *series, value *int64, labels ...string) {
 	if value != nil {
 		e.put(s, float64(*value), labels...)
 	}
+}
+
+// build splits "1.0.0 (commit)".
+func (e emitter) build(library string) {
+	version, commit, _ := strings.Cut(library, " (")
+	e.put(buildInfo, 1, version, strings.TrimSuffix(commit, ")"))
 }
 
 func (s *stats) emit(ch chan<- metrics.Metric) {

@@ -8,17 +8,11 @@ if(STG_POISON OR STG_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
   set_source_files_properties(src/api/slab_pool.cc PROPERTIES COMPILE_DEFINITIONS STG_POISON=1)
 endif()
 
-execute_process(COMMAND git -C ${PROJECT_SOURCE_DIR} rev-parse --short=12 HEAD
-                OUTPUT_VARIABLE STG_COMMIT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
-if(NOT STG_COMMIT)
-  set(STG_COMMIT unknown)
-endif()
-set_source_files_properties(src/api/libstorage.cc PROPERTIES COMPILE_DEFINITIONS
-  "STG_VERSION=\"${PROJECT_VERSION}\";STG_COMMIT=\"${STG_COMMIT}\"")
-
 # The objects of the archive: linking the archive itself would take none of them.
 set(STG_EXPORTS ${CMAKE_CURRENT_SOURCE_DIR}/libstorage.map)
-add_library(storage SHARED $<TARGET_OBJECTS:storage_core>)
+add_library(storage SHARED $<TARGET_OBJECTS:storage_core> src/api/version.cc)
+target_link_libraries(storage PRIVATE build_version)
+target_include_directories(storage PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/include)
 target_link_libraries(storage PRIVATE $<TARGET_PROPERTY:storage_core,INTERFACE_LINK_LIBRARIES>)
 target_include_directories(storage INTERFACE ${CMAKE_CURRENT_SOURCE_DIR}/include)
 target_link_options(storage PRIVATE -Wl,--version-script=${STG_EXPORTS} -Wl,-z,relro,-z,now)
@@ -56,8 +50,10 @@ if(STG_TESTS)
     target_link_libraries(${name} PRIVATE storage)
   endforeach()
   add_test(NAME abi_test COMMAND abi_test)
+  add_test(NAME abi_version COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/tests/abi/version.sh $<TARGET_FILE:stgctl>
+    ${PROJECT_SOURCE_DIR})
   add_test(NAME abi_layout COMMAND abi_layout ${CMAKE_CURRENT_SOURCE_DIR}/tests/abi/layout.txt)
   add_test(NAME abi_symbols COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/tests/abi/symbols.sh
     $<TARGET_FILE:storage> ${CMAKE_CURRENT_SOURCE_DIR}/include/libstorage.h)
-  set_tests_properties(abi_test abi_layout abi_symbols PROPERTIES LABELS abi)
+  set_tests_properties(abi_test abi_version abi_layout abi_symbols PROPERTIES LABELS abi)
 endif()

@@ -14,14 +14,6 @@
 #include "src/api/session.h"
 #include "src/api/watch.h"
 
-// Both come from library.cmake.
-#ifndef STG_VERSION
-#define STG_VERSION "0.0.0"
-#endif
-#ifndef STG_COMMIT
-#define STG_COMMIT "unknown"
-#endif
-
 using storage::Code;
 using storage::MakeStatus;
 using storage::api::Guard;
@@ -75,8 +67,6 @@ uint64_t RefuseSubmit(uint64_t user, const char* why, stg_completion* done) {
 }  // namespace
 
 extern "C" {
-
-const char* stg_version(void) { return STG_VERSION " (" STG_COMMIT ")"; }
 
 const char* stg_code_name(stg_code code) { return storage::CodeName(static_cast<Code>(code)); }
 

@@ -1,13 +1,6 @@
 // stgctl version
+#include "build_version.h"  // made by src/api/build_version.cmake
 #include "tools/stgctl/commands.h"
-
-// Set by the build, as for the library.
-#ifndef STG_VERSION
-#define STG_VERSION "1.0.0"
-#endif
-#ifndef STG_COMMIT
-#define STG_COMMIT "unknown"
-#endif
 
 namespace storage::stgctl {
 
