@@ -12,29 +12,6 @@ set -euo pipefail
 readonly max_added=300 place=third_party/libstorage
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-number=0 failed=0
-
-# check NAME COMMAND...
-check() {
-  local name=$1 status
-  shift
-  number=$((number + 1))
-  set +e # in a condition the command would go on behind an error
-  (
-    set -e
-    "$@"
-  ) >"$work/log" 2>&1
-  status=$?
-  set -e
-  if ((status == 0)); then
-    echo "ok $number - $name"
-  else
-    cat "$work/log"
-    echo "not ok $number - $name"
-    failed=1
-  fi
-}
-
 applies() { base_files "$1" "$work/$1" && outside_git "$work/$1" apply "$(patch_of "$1")"; }
 patch_of() { printf '%s\n' "$work/dist/patches/kubernetes-$1.patch"; }
 
@@ -105,4 +82,4 @@ for version in "${versions[@]}"; do
   check "$version: imports what is in vendor/" vendored "$version"
 done
 [[ ${1:-} != --build ]] || check "${versions[0]}: builds in a checkout" built "${versions[0]}"
-exit "$failed"
+exit "$checks_failed"
