@@ -8,8 +8,10 @@ if(STG_POISON OR STG_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
   set_source_files_properties(src/api/slab_pool.cc PROPERTIES COMPILE_DEFINITIONS STG_POISON=1)
 endif()
 
-execute_process(COMMAND git -C ${PROJECT_SOURCE_DIR} rev-parse --short=12 HEAD
-                OUTPUT_VARIABLE STG_COMMIT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(NOT STG_COMMIT) # -DSTG_COMMIT= says it where there is no repository
+  execute_process(COMMAND git -C ${PROJECT_SOURCE_DIR} rev-parse --short=12 HEAD
+                  OUTPUT_VARIABLE STG_COMMIT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+endif()
 if(NOT STG_COMMIT)
   set(STG_COMMIT unknown)
 endif()
