@@ -10,6 +10,8 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=../kube/goenv.sh
+. "$root/build/kube/goenv.sh"
 # shellcheck source-path=SCRIPTDIR source=image-facts.sh
 . "$(dirname "${BASH_SOURCE[0]}")/image-facts.sh"
 # shellcheck source-path=SCRIPTDIR source=image-broken.sh
@@ -81,9 +83,22 @@ contract() {
   "$root/build/images/library.sh" "$1" backend_contract_test
   binary=$(work_dir "$1")/library/libstorage/backend_contract_test
   [[ $1 == "$native" ]] || run=("$(emulator "$1")" -L "$(work_dir "$1")/sysroot")
-  # Nothing but the packages that the image is made of.
   "${run[@]}" "$binary" --gtest_brief=1 --gtest_color=no | tee "$work/contract"
   grep -qE '^\[  PASSED  \] [1-9][0-9]* tests\.' "$work/contract"
+}
+
+# binding ARCH: the tests of go-shim/native: the C ABI, the engine, memory and SQLite, from Go.
+binding() {
+  local dir compiler run=()
+  dir=$(work_dir "$1")
+  compiler=$(tool "$1" gcc)
+  [[ $1 == "$native" ]] || run=("$(emulator "$1")" -L "$dir/sysroot")
+  go_env "$dir/library"
+  cd "$root/go-shim/native"
+  GOOS=linux GOARCH=$1 CC="$(basename "$compiler") --sysroot=$dir/sysroot" CGO_LDFLAGS='-Wl,--allow-shlib-undefined' \
+    go test -c -o "$work/native.test" .
+  "${run[@]}" "$work/native.test" -test.short -test.v | tee "$work/binding"
+  grep -q '^--- PASS: ' "$work/binding"
 }
 
 for arch in "${wanted[@]}"; do
@@ -93,6 +108,7 @@ for arch in "${wanted[@]}"; do
   [[ $arch != "${wanted[0]}" || ! -d $(root_of "$arch" kube-apiserver) ]] || broken "$arch"
   runs "$arch"
   [[ $arch == "$native" ]] || exchange "$arch" "$native"
+  check "$arch: the tests of the Go binding" binding "$arch"
   check "$arch: the contract suite of backends" contract "$arch"
 done
 ((${#wanted[@]} == 1)) || for image in "${images[@]}"; do
