@@ -10,6 +10,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 export PATH := $(CURDIR)/out/tools/bin:$(CURDIR)/out/tools/go/bin:$(PATH)
 export GOFLAGS ?= -buildvcs=false
 JOBS ?= $(shell nproc)
+ARCH ?= amd64
+VERSION ?= v1.32.0
 ONLY ?=
 RUNS ?= 5
 runner = cd tests/run && go build -o ../../out/tests-run . && cd ../.. && out/tests-run
@@ -18,7 +20,7 @@ runner = cd tests/run && go build -o ../../out/tests-run . && cd ../.. && out/te
 help: ## This list
 	@echo "usage: make VERB"
 	grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
-	echo "variables: RUN_DIR RUN_PORT TOPOLOGY (run); ONLY=\"suite...\" SEED FUZZ_SECONDS (test, test-full); JOBS"
+	echo "variables: RUN_DIR RUN_PORT TOPOLOGY (run); ARCH=\"amd64 s390x\"|all VERSION=v1.32.N (images); ONLY=\"suite...\" SEED FUZZ_SECONDS (test, test-full); JOBS"
 
 .PHONY: run
 run: ## Build what is missing and run a control plane in the foreground (Ctrl-C stops it)
@@ -75,6 +77,10 @@ dist: library ## libstorage.so, header and .pc file, and stgctl, in dist/
 .PHONY: patches
 patches: ## One patch for each Kubernetes release, hooks and shim, in dist/patches
 	@build/kube/patches.sh
+
+.PHONY: images
+images: ## OCI images for ARCH="amd64 arm64 ppc64le s390x" (or all) and VERSION, in dist/images
+	@build/deps.sh images; exec build/images/images.sh "$(VERSION)" $(ARCH)
 
 .PHONY: clean
 clean: ## Remove what was built (run/ with your data stays)

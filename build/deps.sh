@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the build needs, and checks Go. Silent when nothing is missing.
 #
-#   build/deps.sh [run|all]    run: what `make run` needs; all (default): tests, lint and fuzzing too
+#   build/deps.sh [run|all|images]    run: what `make run` needs; all (default): tests, lint and fuzzing
+#                                     too; images: what `make images` and their test need
 set -euo pipefail
 
 readonly min_go_minor=23
@@ -14,6 +15,15 @@ readonly run_packages=(
 readonly test_packages=(
   clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev fuse3 libbenchmark-dev libfuse3-dev lld-14 mariadb-server postgresql-15 shellcheck sqlite3
 )
+# images_packages: compilers for the architectures that this machine is not, and what runs their programs.
+images_packages() {
+  local here compiler
+  here=$(dpkg --print-architecture)
+  printf '%s\n' buildah mmdebstrap qemu-user-static sqlite3
+  for compiler in amd64:x86-64 arm64:aarch64 ppc64el:powerpc64le s390x:s390x; do
+    [[ ${compiler%:*} == "$here" ]] || printf 'g++-%s-linux-gnu\n' "${compiler#*:}"
+  done
+}
 
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
@@ -55,7 +65,8 @@ packages=("${run_packages[@]}")
 case ${1:-all} in
   run) ;;
   all) packages+=("${test_packages[@]}") ;;
-  *) die "unknown argument '$1' (want run or all)" ;;
+  images) mapfile -t -O "${#packages[@]}" packages < <(images_packages) ;;
+  *) die "unknown argument '$1' (want run, all or images)" ;;
 esac
 command -v apt-get >/dev/null ||
   die "apt-get is not here: on another system than Debian 12 install by hand what these packages hold: ${packages[*]}"

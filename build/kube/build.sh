@@ -10,7 +10,8 @@
 # etcd, kwok                for comparison and for tests
 #
 # KUBE_VERSION (v1.32.0), KUBE_OUT (out/kube/VERSION), KUBERNETES_SRC (a checkout
-# instead of Go modules), LIBSTORAGE_LIB (a libstorage.so).
+# instead of Go modules), LIBSTORAGE_LIB (a libstorage.so). GOARCH and CC build for another
+# architecture, KUBE_CGO=0 without a C compiler: build/images/kube.sh.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -64,7 +65,9 @@ shim_hash() {
 kube_binary() {
   local package=k8s.io/kubernetes/cmd/$1 inputs flags
   inputs=$(grep -v '^shim ' "$out/.prepared")
-  flags="-s -w $(version_flags "$version-libstorage" "$(lock_field "$version" tree)" "$date")"
+  # Go's build ID is a hash over the directories of libstorage too: without it the same inputs give
+  # the same bytes in every checkout.
+  flags="-s -w -buildid= $(version_flags "$version-libstorage" "$(lock_field "$version" tree)" "$date")"
   if [[ $1 == kube-apiserver ]]; then
     package=./kube-apiserver
     place_library "$out"

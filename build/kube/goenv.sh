@@ -11,7 +11,7 @@ go_env() {
   local library
   library=$({ printf '%s\n' "$1"; cat "${LIBSTORAGE_INCLUDE:-$root/libstorage/include}"/*.h; } | sha256sum | cut -c1-16)
   export CGO_CPPFLAGS="-DLIBSTORAGE_BUILD_KEY=0x$library${CGO_CPPFLAGS:+ $CGO_CPPFLAGS}"
-  export GOFLAGS='-mod=mod -trimpath' GOWORK=off CGO_ENABLED=1
+  export GOFLAGS='-mod=mod -trimpath' GOWORK=off CGO_ENABLED=${KUBE_CGO:-1}
   export PKG_CONFIG_PATH=$1/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
   export LD_LIBRARY_PATH=$1/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 }

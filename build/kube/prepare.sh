@@ -52,7 +52,8 @@ write_go_mod() {
   echo ")"
   echo
   echo "replace ("
-  echo "	github.com/libstorage/go-shim => $shim"
+  # From where go.mod is: Go writes it into the binary, which must not depend on the checkout.
+  echo "	github.com/libstorage/go-shim => ./$(realpath --relative-to="$out" "$shim")"
   if [[ -n ${KUBERNETES_SRC:-} ]]; then
     echo "	k8s.io/kubernetes => $kubernetes"
   fi
