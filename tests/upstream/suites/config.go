@@ -14,8 +14,15 @@ type Shard struct {
 	Name     string
 	Packages []string      // import paths
 	Run      string        // regexp of top-level tests; "" all
+	Skip     string        // of those, regexp of the ones that another shard runs; "" none
 	CI       string        // the same for SHARD=ci; "" none
 	Limit    time.Duration // of each package's tests, on each storage
+}
+
+// wants tells whether a top-level test is of this shard.
+func (s *Shard) wants(test string) bool {
+	matches := func(pattern string) bool { return regexp.MustCompile(pattern).MatchString(test) }
+	return matches(s.Run) && (s.Skip == "" || !matches(s.Skip))
 }
 
 // suiteOf is a package's name in reports and in expected.txt.
@@ -61,6 +68,9 @@ func (s *Shard) set(key, value string) (err error) {
 	case "run":
 		s.Run = value
 		_, err = regexp.Compile(value)
+	case "skip":
+		s.Skip = value
+		_, err = regexp.Compile(value)
 	case "ci":
 		s.CI = value
 		_, err = regexp.Compile(value)
@@ -81,7 +91,7 @@ func Choose(all []*Shard, names []string) ([]*Shard, error) {
 			switch {
 			case name == "ci" && s.CI != "":
 				part := *s
-				part.Name, part.Run = "ci-"+s.Name, s.CI
+				part.Name, part.Run, part.Skip = "ci-"+s.Name, s.CI, ""
 				chosen = append(chosen, &part)
 			case name == s.Name || name == "all":
 				chosen = append(chosen, s)

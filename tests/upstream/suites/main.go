@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 func main() {
@@ -22,10 +21,10 @@ func main() {
 	resume := flag.Bool("resume", false, "keep results of shards whose inputs have not changed")
 	build := flag.Bool("build", false, "compile only")
 	list := flag.Bool("list", false, "show the shards")
-	table := flag.Bool("table", false, "show the report as a table")
+	table := flag.Bool("table", false, "put what all shards' last runs left into the report, and show it as a table")
 	flag.Parse()
 	if *table {
-		if err := printTable(*root); err != nil {
+		if err := tabulate(*root); err != nil {
 			log.Fatal("error: ", err)
 		}
 		return
@@ -85,6 +84,17 @@ func run(root, version, names string, resume, build, list bool) (bool, error) {
 	return runAll(place, shards, expected, resume)
 }
 
+func tabulate(root string) error {
+	expected, err := ReadExpected(filepath.Join(root, "tests/upstream/expected.txt"))
+	if err != nil {
+		return err
+	}
+	if err := reportAll(root, expected); err != nil {
+		return err
+	}
+	return printTable(root)
+}
+
 func runAll(place *Place, shards []*Shard, expected []*Expectation, resume bool) (bool, error) {
 	good := true
 	tap := &tap{}
@@ -109,17 +119,12 @@ func runShard(place *Place, s *Shard, expected []*Expectation, resume bool) (Sta
 	if err != nil {
 		return State{}, err
 	}
-	path := statePath(place.root, s.Name)
-	if old, err := readState(path); resume && err == nil && old.Stamp == stamp {
-		return old, nil
+	state := State{Shard: s.Name, Stamp: stamp, Listed: map[string][]string{}}
+	if old, err := readState(statePath(place.root, s.Name)); resume && err == nil && old.Stamp == stamp {
+		state = old
 	}
-	for _, pkg := range s.Packages { // before the clock runs; many are built when their turn comes
-		if len(s.Packages) > 2 {
-			break
-		}
-		if err := place.Build(pkg); err != nil {
-			return State{}, err
-		}
+	if len(state.Done) == len(s.Packages) {
+		return state, nil
 	}
 	logPath := filepath.Join(place.root, "out/upstream/log", s.Name+".log")
 	if err := os.MkdirAll(filepath.Dir(logPath), 0o755); err != nil {
@@ -130,14 +135,9 @@ func runShard(place *Place, s *Shard, expected []*Expectation, resume bool) (Sta
 		return State{}, err
 	}
 	defer file.Close()
-	r := &shardRun{place: place, shard: s, expected: expected, log: file}
-	r.state = State{Shard: s.Name, Stamp: stamp, Listed: map[string][]string{}}
-	began := time.Now()
-	if err := r.packages(); err != nil {
-		return State{}, err
-	}
-	r.state.Ended, r.state.Seconds = time.Now(), time.Since(began).Seconds()
-	return r.state, writeJSON(path, r.state)
+	r := &shardRun{place: place, shard: s, expected: expected, log: file, state: state}
+	err = r.packages()
+	return r.state, err
 }
 
 type tap struct{ number int }

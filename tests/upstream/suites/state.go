@@ -12,16 +12,16 @@ import (
 	"slices"
 	"sort"
 	"strings"
-	"time"
+	"syscall"
 )
 
 // State is what a shard's run left in out/upstream/state, for the report and so that
 // it need not run again.
 type State struct {
 	Shard    string              `json:"shard"`
-	Stamp    string              `json:"stamp"` // of all that the results depend on
-	Ended    time.Time           `json:"ended"`
+	Stamp    string              `json:"stamp"`   // of all that the results depend on
 	Seconds  float64             `json:"seconds"` // without compiling
+	Done     []string            `json:"done"`    // packages; all of them, or it is not over
 	Outcomes []Outcome           `json:"outcomes"`
 	Listed   map[string][]string `json:"listed"`
 }
@@ -89,10 +89,12 @@ func mergeReport(earlier, now []Verdict) []Verdict {
 	again := map[string]bool{}
 	for _, v := range now {
 		again[topOf(v)], again[v.Suite+" "+wholePackage] = true, true
+		again[v.Suite] = true
 	}
 	all := slices.Clone(now)
 	for _, v := range earlier {
-		if !again[topOf(v)] {
+		ofTable := v.Result == stale || v.Result == unknown
+		if !again[topOf(v)] && !(ofTable && again[v.Suite]) {
 			all = append(all, v)
 		}
 	}
@@ -107,8 +109,16 @@ func topOf(v Verdict) string {
 	return v.Suite + " " + top
 }
 
-// report merges a shard's verdicts into last.json.
+// report merges a shard's verdicts into last.json. Several runs may do so at once.
 func report(root string, now []Verdict) error {
+	lock, err := os.OpenFile(filepath.Join(root, "out/upstream/report.lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
 	path := filepath.Join(root, "tests/upstream/last.json")
 	var earlier []Verdict
 	text, err := os.ReadFile(path)
@@ -119,4 +129,30 @@ func report(root string, now []Verdict) error {
 		return err
 	}
 	return writeJSON(path, mergeReport(earlier, now))
+}
+
+// reportAll puts what every shard's last run left into last.json, oldest first.
+func reportAll(root string, expected []*Expectation) error {
+	paths, err := filepath.Glob(statePath(root, "*"))
+	if err != nil {
+		return err
+	}
+	age := func(path string) int64 {
+		info, err := os.Stat(path)
+		if err != nil {
+			return 0
+		}
+		return info.ModTime().UnixNano()
+	}
+	sort.Slice(paths, func(i, j int) bool { return age(paths[i]) < age(paths[j]) })
+	for _, path := range paths {
+		s, err := readState(path)
+		if err != nil {
+			return err
+		}
+		if err := report(root, Judge(s.Outcomes, expected, s.Listed)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

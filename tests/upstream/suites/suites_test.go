@@ -38,6 +38,10 @@ func TestTables(t *testing.T) {
 			t.Errorf("expected.txt: no shard has the suite %s", e.Suite)
 		}
 	}
+	part := &Shard{Run: "^TestA", Skip: "^TestAB"}
+	if !part.wants("TestAC") || part.wants("TestABC") || part.wants("TestC") {
+		t.Error("run and skip do not choose as they should")
+	}
 	if ci, err := Choose(shards, []string{"ci"}); err != nil || len(ci) == 0 || ci[0].Run == "" {
 		t.Errorf("the part for CI: %v, %v", ci, err)
 	}
@@ -147,7 +151,7 @@ other Away na of a suite that did not run
 }
 
 func TestMergeReport(t *testing.T) {
-	earlier := []Verdict{{"s", "T/old", failed, "x"}, {"s", "T", stale, "x"}, {"s", "U", passed, ""}}
+	earlier := []Verdict{{"s", "T/old", failed, "x"}, {"s", "T", stale, "x"}, {"s", "Gone", unknown, "x"}, {"s", "U", passed, ""}}
 	all := mergeReport(earlier, []Verdict{{"s", "T/new", passed, ""}})
 	if len(all) != 2 || all[0].Test != "T/new" || all[1].Test != "U" {
 		t.Errorf("got %v", all)
