@@ -66,6 +66,11 @@ func (r *shardRun) onePackage(pkg string) error {
 			wanted = append(wanted, test)
 		}
 	}
+	if len(wanted) == 0 {
+		r.state.Outcomes = append(r.state.Outcomes, Outcome{Suite: suite, Test: wholePackage, Result: "fail",
+			Output: "no test matches the shard's run and skip"})
+		return nil
+	}
 	outcomes, err := r.onOurs(pkg, wanted)
 	if err != nil {
 		return err
@@ -104,7 +109,7 @@ func (r *shardRun) onOurs(pkg string, wanted []string) ([]Outcome, error) {
 	for _, test := range remaining(wanted, c) {
 		outcomes = append(outcomes, Outcome{Suite: c.suite, Test: test, Result: "fail", Output: "did not run: crash or time limit before it"})
 	}
-	if text, _ := os.ReadFile(trace); len(wanted) > 0 && strings.TrimSpace(string(text)) == "" {
+	if text, _ := os.ReadFile(trace); strings.TrimSpace(string(text)) == "" {
 		outcomes = append(outcomes, Outcome{Suite: c.suite, Test: wholePackage, Result: "fail", Output: "no test opened our storage: " + trace + " is empty"})
 	}
 	return outcomes, nil
