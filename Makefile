@@ -14,13 +14,15 @@ ARCH ?= amd64
 VERSION ?= v1.32.0
 ONLY ?=
 RUNS ?= 5
+SHARD ?= all
 runner = cd tests/run && go build -o ../../out/tests-run . && cd ../.. && out/tests-run
 
 .PHONY: help
 help: ## This list
 	@echo "usage: make VERB"
 	grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
-	echo "variables: RUN_DIR RUN_PORT TOPOLOGY (run); ARCH=\"amd64 s390x\"|all VERSION=v1.32.N (images); ONLY=\"suite...\" SEED FUZZ_SECONDS (test, test-full); JOBS"
+	echo "variables: RUN_DIR RUN_PORT TOPOLOGY (run); ONLY=\"suite...\" SEED FUZZ_SECONDS (test, test-full); JOBS"
+	echo "  ARCH=\"amd64 s390x\"|all VERSION=v1.32.N (images); SHARD=name,name FRESH=1 (upstream-suites)"
 
 .PHONY: run
 run: ## Build what is missing and run a control plane in the foreground (Ctrl-C stops it)
@@ -73,6 +75,11 @@ library: ## Build libstorage and stgctl alone (out/release)
 dist: library ## libstorage.so, header and .pc file, and stgctl, in dist/
 	@rm -rf dist && cmake --install out/release --prefix "$(CURDIR)/dist" --component dist >/dev/null
 	find dist -type f -o -type l | sort
+
+.PHONY: upstream-suites
+upstream-suites: deps ## Upstream's own test suites on our storage; SHARD=name,name or ci; writes tests/upstream/last.json
+	@mkdir -p out/upstream; cd tests && go build -o ../out/upstream/suites ./upstream/suites && cd ..
+	out/upstream/suites -root . -shard "$(SHARD)" $(if $(FRESH),,-resume)
 
 .PHONY: patches
 patches: ## One patch for each Kubernetes release, hooks and shim, in dist/patches

@@ -63,6 +63,10 @@ func (d *deletion) attempt(ctx context.Context, st *state) error {
 		}
 		return errRetry
 	}
+	// Nothing was asked of the database yet: the caller's own error, as etcd's client gives it.
+	if err := ctx.Err(); errors.Is(err, context.Canceled) {
+		return err
+	}
 	var r response
 	r.announce(d.s, d.key, sideOld, st.stored(), st.data)
 	start := time.Now()

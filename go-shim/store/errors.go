@@ -18,9 +18,9 @@ import (
 const retryAfterSeconds = 1
 
 const (
-	listExpired  = "the resource version of the list is too old: its history has been compacted"
-	watchExpired = "the resource version of the watch is too old: its history has been compacted"
-	// Clients and upstream's tests look for the first words.
+	// Clients and upstream's tests look for the first words of these.
+	listExpired     = "The resourceVersion for the provided list is too old: its history has been compacted."
+	watchExpired    = "The resourceVersion for the provided watch is too old: its history has been compacted."
 	continueExpired = "The provided continue parameter is too old to display a consistent list result. " +
 		"Start again without it, or go on with the token in this response, which reads the rest as it is now: " +
 		"objects that changed since the first page may be missing, or be there twice."

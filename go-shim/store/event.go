@@ -104,12 +104,17 @@ func (w *watcher) selects(obj runtime.Object) bool {
 	return err == nil && ok
 }
 
+// sharedFrom is how many watches it takes until they share a serialization, as in
+// upstream's watch cache. Code inside the API server that watches alone gets the type
+// that it expects.
+const sharedFrom = 3
+
 // handOut gives the caller an object of its own, or one that it cannot change.
 func (w *watcher) handOut(o decoded) runtime.Object {
 	switch {
 	case o.kept == nil:
 		return o.obj
-	case w.s.shareEncoding && !w.progress:
+	case w.s.shareEncoding && !w.progress && w.s.watches.count() >= sharedFrom:
 		return o.kept.share()
 	}
 	return o.obj.DeepCopyObject()

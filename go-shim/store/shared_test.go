@@ -72,6 +72,16 @@ func TestEventsAreSerializedOnce(t *testing.T) {
 	}
 }
 
+// TestAFewWatchesGetTheObjectItself: who watches alone inside the API server looks at its type.
+func TestAFewWatchesGetTheObjectItself(t *testing.T) {
+	s := newTestStore(t, newDB(t), func(o *Options) { o.ShareEncoding = true })
+	alone := mustWatch(t, s, "1")
+	p := mustCreate(t, s, pod("a"))
+	if got, ok := next(t, alone).Object.(*example.Pod); !ok || got.ResourceVersion != p.ResourceVersion {
+		t.Errorf("got %T", got)
+	}
+}
+
 func TestSharedObject(t *testing.T) {
 	p := pod("a")
 	p.ResourceVersion = "7"
