@@ -172,14 +172,14 @@ absl::Status Export::CheckRaise() const {
   return Invalid(absl::StrCat(
       "clients may hold resource versions up to ", set_->highest(), ", and ", place_,
       " is at revision ", about_.revision, ": it would take ", MissingRevisions(),
-      " writes to raise it. Begin with an etcd that is that far:\n"
-      "  etcdctl --endpoints ENDPOINT snapshot save empty.db\n"
-      "  etcdutl snapshot restore empty.db --bump-revision ",
+      " writes to raise it. Stop that etcd, make it begin there, and start it on the new "
+      "directory:\n"
+      "  etcdutl snapshot restore DATA-DIR/member/snap/db --skip-hash-check --bump-revision ",
       MissingRevisions(),
-      " --mark-compacted --data-dir NEW\n"
-      "and start it on NEW (etcd 3.5.21 has both options; a cluster: the same with each member's "
-      "name and URLs). Or add --raise always to write them all, or --raise never (docs/stgctl.md "
-      "says what it costs)"));
+      " --mark-compacted --data-dir NEW-DATA-DIR\n"
+      "(one member, while it is empty; etcdutl 3.5.21 has these options). Then run this again. Or "
+      "add --raise always to write them all, or --raise never (docs/stgctl.md says what it "
+      "costs)"));
 }
 
 absl::Status Export::Raise() {
