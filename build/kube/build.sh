@@ -7,7 +7,7 @@
 # kube-controller-manager, kube-scheduler, kubectl
 #                           upstream's sources; these four are the default
 # stock-apiserver           kube-apiserver without the patches, for comparison
-# etcd, kwok                for comparison and for tests
+# etcd, etcdutl, kwok       for comparison and for tests
 #
 # KUBE_VERSION (v1.32.0), KUBE_OUT (out/kube/VERSION), KUBERNETES_SRC (a checkout
 # instead of Go modules), LIBSTORAGE_LIB (a libstorage.so). GOARCH and CC build for another
@@ -118,6 +118,7 @@ for target in "$@"; do
       if [[ $target == stock-apiserver ]]; then stock_binary; else kube_binary "$target"; fi
       ;;
     etcd) tool_binary etcd go.etcd.io/etcd/server/v3 ;;
+    etcdutl) tool_binary etcdutl go.etcd.io/etcd/etcdutl/v3 ;;
     kwok) tool_binary kwok sigs.k8s.io/kwok/cmd/kwok ;;
     *) die "unknown target '$target' (see the head of $0)" ;;
   esac

@@ -87,6 +87,42 @@ func (s *stockEtcd) query(request map[string]any) ([]etcdRow, error) {
 	return answer.Kvs, json.Unmarshal(text, &answer)
 }
 
+// leased are the keys that go by themselves.
+func (s *stockEtcd) leased() (map[string]bool, error) {
+	var answer struct {
+		Kvs []struct {
+			Key   []byte
+			Lease string
+		}
+	}
+	text, err := s.post("/v3/kv/range", map[string]any{"key": encode("/registry/"), "range_end": encode("/registry0"), "keys_only": true})
+	if err == nil {
+		err = json.Unmarshal(text, &answer)
+	}
+	found := map[string]bool{}
+	for _, row := range answer.Kvs {
+		if row.Lease != "" && row.Lease != "0" {
+			found[string(row.Key)] = true
+		}
+	}
+	return found, err
+}
+
+// revokeLeases ends all of them; their keys go.
+func (s *stockEtcd) revokeLeases() error {
+	var answer struct{ Leases []struct{ ID string } }
+	text, err := s.post("/v3/lease/leases", map[string]any{})
+	if err == nil {
+		err = json.Unmarshal(text, &answer)
+	}
+	for _, lease := range answer.Leases {
+		if err == nil {
+			_, err = s.post("/v3/lease/revoke", map[string]any{"ID": lease.ID})
+		}
+	}
+	return err
+}
+
 // post speaks to etcd's JSON gateway.
 func (s *stockEtcd) post(path string, request any) ([]byte, error) {
 	body, err := json.Marshal(request)

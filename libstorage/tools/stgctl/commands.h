@@ -55,6 +55,18 @@ struct MigrateFlags {
 };
 int RunMigrate(const Context& context, const MigrateFlags& flags);
 
+struct ExportFlags {
+  PlaceFlags places;
+  TlsSettings default_tls, metadata_tls;  // as the API server has them
+  std::string etcd;
+  TlsSettings etcd_tls;
+  std::string root = "/registry/";  // --etcd-prefix of the API server
+  std::string raise = "auto";       // auto, always, never
+  bool force = false;               // the etcd may hold other keys under the root
+  bool check = false;               // compare only
+};
+int RunExport(const Context& context, const ExportFlags& flags);
+
 int RunVersion(const Context& context);
 
 }  // namespace storage::stgctl

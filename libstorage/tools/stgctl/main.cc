@@ -19,6 +19,7 @@ struct Options {
   BackupFlags backup;
   RestoreFlags restore;
   MigrateFlags migrate;
+  ExportFlags exporting;
   bool namespaced = false, cluster_scoped = false, custom = false, built_in = false;
 };
 
@@ -168,6 +169,60 @@ void AddMigrate(CLI::App* root, Options* options, Command* command) {
       [=] { *command = [=] { return RunMigrate(options->context, options->migrate); }; });
 }
 
+void AddTls(CLI::App* app, TlsSettings* tls, const std::string& prefix, const std::string& of) {
+  app->add_option(prefix + "cafile", tls->ca_file, "CA certificates that sign for " + of);
+  app->add_option(prefix + "certfile", tls->cert_file, "client certificate for " + of);
+  app->add_option(prefix + "keyfile", tls->key_file, "key of that certificate");
+}
+
+void AddExport(CLI::App* root, Options* options, Command* command) {
+  ExportFlags* const flags = &options->exporting;
+  CLI::App* exporting = root->add_subcommand("export",
+                                             "Write all objects into an etcd as stock Kubernetes "
+                                             "keeps them: the way back. The API servers "
+                                             "must be stopped; the databases are only read. Ended "
+                                             "in the middle, it goes on when it is run "
+                                             "again");
+  AddPlaces(exporting, &flags->places);
+  AddTls(exporting, &flags->default_tls, "--etcd-",
+         "the default database, as the API server has it");
+  AddTls(exporting, &flags->metadata_tls, "--metadata-store-",
+         "the metadata store, as the API server has it");
+  exporting
+      ->add_option(
+          "--stock-etcd", flags->etcd,
+          "the etcd to write: http://host:2379 or https://…, further members after commas; "
+          "empty under the root")
+      ->required();
+  AddTls(exporting, &flags->etcd_tls, "--stock-etcd-", "the etcd that is written");
+  exporting->add_flag("--stock-etcd-skip-verify", flags->etcd_tls.skip_verify,
+                      "whatever certificate that etcd shows is good enough");
+  exporting
+      ->add_option("--root", flags->root,
+                   "storage root: --etcd-prefix of the API server, and a slash")
+      ->capture_default_str();
+  exporting
+      ->add_option(
+          "--raise", flags->raise,
+          "whether the etcd's revision is raised above every resource version that clients "
+          "may have, by as many writes: auto (up to 5 million), always, never")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->capture_default_str();
+  CLI::Option* force = exporting->add_flag(
+      "--force", flags->force,
+      "the etcd may hold keys under the root: those that differ are overwritten, those that the "
+      "databases do not have are removed");
+  exporting
+      ->add_flag("--check", flags->check,
+                 "write nothing: compare the etcd with the databases, key by key")
+      ->excludes(force);
+  exporting->add_flag("--progress", options->context.progress,
+                      "show progress although standard error is no terminal");
+  AddOutput(exporting, options);
+  exporting->callback(
+      [=] { *command = [=] { return RunExport(options->context, options->exporting); }; });
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("stgctl looks after the databases of a libstorage control plane.", "stgctl");
   Options options;
@@ -180,6 +235,7 @@ int Main(int argc, char** argv) {
   AddBackup(&app, &options, &command);
   AddRestore(&app, &options, &command);
   AddMigrate(&app, &options, &command);
+  AddExport(&app, &options, &command);
   CLI::App* version = app.add_subcommand("version", "Print the version");
   AddOutput(version, &options);
   version->callback([&] { command = [&] { return RunVersion(options.context); }; });
