@@ -6,6 +6,7 @@
 # kube-apiserver            patched, with libstorage
 # kube-controller-manager, kube-scheduler, kubectl
 #                           upstream's sources; these four are the default
+# kubeadm                   upstream's sources, for the tests of deploy/kubeadm
 # stock-apiserver           kube-apiserver without the patches, for comparison
 # etcd, etcdutl, kwok       for comparison and for tests
 #
@@ -110,7 +111,7 @@ flock -n 9 || { say "waiting for another build"; flock 9; }
 go_env "$out"
 for target in "$@"; do
   case $target in
-    kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | stock-apiserver)
+    kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | kubeadm | stock-apiserver)
       if [[ -z ${date:-} ]]; then
         "$root/build/kube/prepare.sh" "$version" "$out"
         date=$(build_date)
