@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -129,7 +130,7 @@ class Migration {
   absl::Status CheckTarget();
   absl::Status OpenDatabases();
   absl::Status AddLeftOut();
-  absl::StatusOr<Endpoint> OldEndpoint(const RememberedPlace& place) const;
+  absl::StatusOr<Database> OldDatabase(const RememberedPlace& place) const;
   absl::Status OpenDatabase(Database* database);
   absl::StatusOr<StartPlan> Plan();
   std::string MarkOf(const Database& database) const;
@@ -196,7 +197,8 @@ class Migration {
   MetaState found_;                          // in it
   Routes routes_;                            // as remembered
   std::vector<RememberedPlace> new_places_, old_places_;
-  std::vector<Endpoint> old_endpoints_;        // of the old topology, when it was given
+  Topology old_topology_;                      // when it was given
+  std::optional<Endpoint> old_default_;        // likewise
   std::vector<Database> databases_;            // by number of the router; then what is left out
   std::map<MoveKey, Sum> misplaced_;           // as surveyed
   std::map<std::pair<int, int>, Sum> native_;  // by database and resource

@@ -162,11 +162,11 @@ absl::Status Migration::OpenDatabases() {
   }
   absl::StatusOr<Topology> old = Parse(options_.old_topology_text, options_.old_topology_path);
   if (!old.ok()) return old.status();
-  for (const Rule& rule : old->rules) old_endpoints_.push_back(rule.endpoint);
+  old_topology_ = *std::move(old);
   if (!options_.old_default_endpoint.empty()) {
     auto fallback = DefaultDatabase(options_.old_default_endpoint, "--old-default");
     if (!fallback.ok()) return fallback.status();
-    old_endpoints_.push_back(*std::move(fallback));
+    old_default_ = *std::move(fallback);
   }
   if (absl::Status status = AddLeftOut(); !status.ok()) return status;
   for (size_t i = 0; i < databases_.size(); ++i) {
@@ -200,22 +200,30 @@ absl::Status Migration::AddLeftOut() {
                        "the API server runs in"),
           place.name);
     }
-    absl::StatusOr<Endpoint> endpoint = OldEndpoint(place);
+    absl::StatusOr<Database> database = OldDatabase(place);
     // Nothing is to be had from it, so its password need not be known.
-    if (!endpoint.ok() && empty) continue;
-    if (!endpoint.ok()) return endpoint.status();
-    Database database{place.name, *std::move(endpoint), nullptr};
-    database.old_place = static_cast<int>(i);
-    databases_.push_back(std::move(database));
+    if (!database.ok() && empty) continue;
+    if (!database.ok()) return database.status();
+    database->old_place = static_cast<int>(i);
+    databases_.push_back(*std::move(database));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<Endpoint> Migration::OldEndpoint(const RememberedPlace& place) const {
-  for (const Endpoint& endpoint : old_endpoints_) {
-    if (SameDatabase(PlaceOf(endpoint), place)) return endpoint;
+// With the settings of its rule: TLS, for one.
+absl::StatusOr<Migration::Database> Migration::OldDatabase(const RememberedPlace& place) const {
+  for (const Rule& rule : old_topology_.rules) {
+    if (SameDatabase(PlaceOf(rule.endpoint), place))
+      return Database{place.name, rule.endpoint, &rule};
   }
-  if (place.kind == "sqlite") return ParseEndpoint(absl::StrCat("sqlite://", place.path));
+  if (old_default_.has_value() && SameDatabase(PlaceOf(*old_default_), place)) {
+    return Database{place.name, *old_default_, nullptr};
+  }
+  if (place.kind == "sqlite") {
+    absl::StatusOr<Endpoint> file = ParseEndpoint(absl::StrCat("sqlite://", place.path));
+    if (!file.ok()) return file.status();
+    return Database{place.name, *std::move(file), nullptr};
+  }
   return Invalid(absl::StrCat("the ", place.kind, " database ", place.path, " of the former ",
                               place.name == "default" ? "default" : "rule \"" + place.name + "\"",
                               " is not in the new topology, and its password is not remembered: "

@@ -47,6 +47,8 @@ struct MigrateFlags {
   std::string default_endpoint;
   std::string old_default_endpoint;
   std::string metadata_endpoint;
+  TlsSettings default_tls;  // of the former default database too
+  TlsSettings metadata_tls;
   bool dry_run = false;
   bool abort = false;
   bool server_stopped = false;

@@ -121,6 +121,18 @@ void AddRestore(CLI::App* root, Options* options, Command* command) {
       [=] { *command = [=] { return RunRestore(options->context, options->restore); }; });
 }
 
+void AddTls(CLI::App* app, TlsSettings* tls, const std::string& prefix, const std::string& of) {
+  app->add_option(prefix + "cafile", tls->ca_file, "CA certificates that sign for " + of);
+  app->add_option(prefix + "certfile", tls->cert_file, "client certificate for " + of);
+  app->add_option(prefix + "keyfile", tls->key_file, "key of that certificate");
+}
+
+// The same flags as the API server's.
+void AddServerTls(CLI::App* app, TlsSettings* default_tls, TlsSettings* metadata_tls) {
+  AddTls(app, default_tls, "--etcd-", "the default database, as the API server has it");
+  AddTls(app, metadata_tls, "--metadata-store-", "the metadata store, as the API server has it");
+}
+
 void AddMigrate(CLI::App* root, Options* options, Command* command) {
   MigrateFlags* const flags = &options->migrate;
   CLI::App* migrate = root->add_subcommand("migrate",
@@ -142,6 +154,7 @@ void AddMigrate(CLI::App* root, Options* options, Command* command) {
                    "the metadata store, as in --metadata-store (beside the default database "
                    "when not given)")
       ->envname("REVISION_MAPPER_ENDPOINT");
+  AddServerTls(migrate, &flags->default_tls, &flags->metadata_tls);
   CLI::Option* dry_run =
       migrate->add_flag("--dry-run", flags->dry_run, "tell what would move; nothing is moved");
   migrate
@@ -169,12 +182,6 @@ void AddMigrate(CLI::App* root, Options* options, Command* command) {
       [=] { *command = [=] { return RunMigrate(options->context, options->migrate); }; });
 }
 
-void AddTls(CLI::App* app, TlsSettings* tls, const std::string& prefix, const std::string& of) {
-  app->add_option(prefix + "cafile", tls->ca_file, "CA certificates that sign for " + of);
-  app->add_option(prefix + "certfile", tls->cert_file, "client certificate for " + of);
-  app->add_option(prefix + "keyfile", tls->key_file, "key of that certificate");
-}
-
 void AddExport(CLI::App* root, Options* options, Command* command) {
   ExportFlags* const flags = &options->exporting;
   CLI::App* exporting = root->add_subcommand("export",
@@ -184,10 +191,7 @@ void AddExport(CLI::App* root, Options* options, Command* command) {
                                              "in the middle, it goes on when it is run "
                                              "again");
   AddPlaces(exporting, &flags->places);
-  AddTls(exporting, &flags->default_tls, "--etcd-",
-         "the default database, as the API server has it");
-  AddTls(exporting, &flags->metadata_tls, "--metadata-store-",
-         "the metadata store, as the API server has it");
+  AddServerTls(exporting, &flags->default_tls, &flags->metadata_tls);
   exporting
       ->add_option(
           "--stock-etcd", flags->etcd,

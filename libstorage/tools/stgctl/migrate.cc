@@ -59,6 +59,8 @@ MigrateOptions OptionsOf(const MigrateFlags& flags, Logger* logger, Parts* parts
   options.engine.topology_path = flags.topology;
   options.engine.default_endpoint = flags.default_endpoint;
   options.engine.metadata_endpoint = flags.metadata_endpoint;
+  options.engine.default_tls = flags.default_tls;
+  options.engine.metadata_tls = flags.metadata_tls;
   options.engine.logger = logger;
   options.old_topology_path = flags.old_topology;
   options.old_default_endpoint = flags.old_default_endpoint;
