@@ -134,6 +134,8 @@ round_trip() {
   names=$(sqlite3 -readonly "$dir/configmaps.db" "SELECT CAST(key AS TEXT) FROM objects WHERE key = CAST('/registry/configmaps/default/of-$1' AS BLOB)")
   same 'key in configmaps.db' "$names" "/registry/configmaps/default/of-$1"
   same 'attributes in configmaps.db' "$(sqlite3 -readonly "$dir/configmaps.db" "SELECT hex(attrs) FROM objects WHERE CAST(key AS TEXT) LIKE '%/of-$1'")" "$(attributes "$1")"
+  api GET $configmaps >"$work/list.json"
+  served >"$work/$1.served"
   same 'keys in default.db' "$(sqlite3 -readonly "$dir/default.db" "SELECT count(*) FROM objects WHERE CAST(key AS TEXT) IN ('/registry/namespaces/round-trip', '/registry/configmaps/default/of-$1')")" 1
 }
 
@@ -160,7 +162,7 @@ controllers_work() {
 }
 
 # handed_over FROM TO: TO starts on the files that FROM left, serves each object with the content and
-# the revision that it had, and adds one of its own. Then every old row is still the same, byte by byte.
+# the revision with which FROM served it, and adds one of its own. Then every old row is still the same, byte by byte.
 handed_over() {
   local from to image
   from=$(root_of "$1" kube-apiserver)/$state_dir
@@ -169,16 +171,16 @@ handed_over() {
   done
   to=$(root_of "$2" kube-apiserver)/$state_dir
   rows "$from" >"$work/before"
-  names "$from" >"$work/names"
-  grep -q '^of-' "$work/names"
+  grep -q '^of-' "$work/$1.served"
   rm -rf "$to"
   cp -a "$from" "$to"
   start_apiserver "$2"
   api GET $configmaps >"$work/list.json"
-  same 'objects that are not served as they were' "$(comm -23 "$work/names" <(served))" ''
+  same 'objects that are not served as they were' "$(comm -23 "$work/$1.served" <(served))" ''
   api POST $configmaps "$(configmap "after-$1" "$2")" >/dev/null
   api GET $configmaps >"$work/list.json"
-  same 'the newest object' "$(served | sort -n -k 2 | tail -n 1 | cut -f 1)" "after-$1"
+  served >"$work/$2.served"
+  same 'the newest object' "$(sort -n -k 2 "$work/$2.served" | tail -n 1 | cut -f 1)" "after-$1"
   stop "$2" kube-apiserver
   rows "$to" >"$work/after"
   same 'rows that are gone or differ' "$(comm -23 "$work/before" "$work/after")" ''
@@ -186,10 +188,6 @@ handed_over() {
 
 # rows DIR: of a store that nobody has open; content in hexadecimal.
 rows() { in_file "$1" "SELECT CAST(key AS TEXT), create_rev, mod_rev, hex(attrs), hex(value) FROM objects" | LC_ALL=C sort; }
-names() {
-  in_file "$1" "SELECT replace(CAST(key AS TEXT), '/registry/configmaps/default/', ''), mod_rev FROM objects WHERE CAST(key AS TEXT) LIKE '/registry/configmaps/default/%'" |
-    LC_ALL=C sort
-}
 in_file() { sqlite3 -separator '	' "file:$1/configmaps.db?immutable=1" "$2"; }
 # served: name and revision of those whose content is right.
 served() {

@@ -16,6 +16,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/image-facts.sh"
 # shellcheck source-path=SCRIPTDIR source=image-broken.sh
 . "$(dirname "${BASH_SOURCE[0]}")/image-broken.sh"
+# shellcheck source-path=SCRIPTDIR source=image-dockerfile.sh
+. "$(dirname "${BASH_SOURCE[0]}")/image-dockerfile.sh"
 # shellcheck source-path=SCRIPTDIR source=image-serves.sh
 . "$(dirname "${BASH_SOURCE[0]}")/image-serves.sh"
 
@@ -75,6 +77,7 @@ facts() {
   check "$name: the shared objects that are needed, and no others" exact_closure "$1" "$2"
   check "$name: every date is that of the commit" dated "$1" "$2"
   check "$name: no larger than it may be" small "$1" "$2"
+  [[ $1 != "$native" ]] || check "$name: images/Dockerfile makes the same image" by_dockerfile "$1" "$2"
 }
 
 # contract ARCH: the C++ suite of backends, built for it, on memory and SQLite.
