@@ -27,7 +27,7 @@ func (s *Store) untransformable(err error) error {
 	if !s.unsafeDelete {
 		return err
 	}
-	return &unreadableError{"data from the storage is not transformable", err}
+	return &unreadableError{"data from the storage is not transformable revision=0", err} // upstream's words; it names no revision either
 }
 
 func (s *Store) undecodable(err error, rev int64) error {

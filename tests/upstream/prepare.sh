@@ -63,6 +63,8 @@ if [[ ! -d $out/apiserver || ! -f $out/.patched ]] || ! cmp -s "$kube/.patched" 
 fi
 copy_module k8s.io/kubernetes "$version" "$out/kubernetes"
 copy_module k8s.io/apiextensions-apiserver "$staging" "$out/apiextensions-apiserver"
+# Module archives have no modes; TestExecPluginViaClient runs this one.
+chmod +x "$out/kubernetes/test/integration/client/testdata/exec-plugin.sh"
 # TestEtcdStoragePath reads ../../../staging/src/k8s.io/api/testdata.
 read -r api _ < <(module_info k8s.io/api "$staging")
 mkdir -p "$out/kubernetes/staging/src/k8s.io"
