@@ -65,6 +65,35 @@ TEST(Engine, LimitsNameTheLimit) {
   EXPECT_EQ(Put(*engine, pods, "", "v").code, Code::kInvalid);
 }
 
+// As a custom resource definition that is deleted and made again.
+TEST(Engine, AKindThatComesBackWithAnotherScope) {
+  Resource shirts;
+  shirts.resource = "shirts";
+  shirts.root = "/registry/";
+  shirts.key_prefix = "/registry/example.com/shirts/";
+  shirts.namespaced = true;
+  shirts.custom = true;
+  auto engine = OpenMemory();
+  const ResourceId id = engine->Register(shirts).value();
+  EXPECT_EQ(Put(*engine, id, shirts.key_prefix + "default/one", "1").code, Code::kOk);
+  EXPECT_EQ(Delete(*engine, id, shirts.key_prefix + "default/one").code, Code::kOk);
+  shirts.namespaced = false;
+  ASSERT_EQ(engine->Register(shirts).value_or(-1), id);
+  EXPECT_EQ(Put(*engine, id, shirts.key_prefix + "one", "2").code, Code::kOk);
+  ReadHeader header;
+  EXPECT_EQ(ListAll(*engine, id, {shirts.key_prefix, "/registry/example.com/shirts0"}, {}, &header),
+            (Pairs{{shirts.key_prefix + "one", "2"}}));
+  // Where the scope decides the database it stays with the routes of this start.
+  auto split = OpenMemory(
+      "backends:\n- {name: system, endpoint: 'memory://system', "
+      "namespace: {namespace: kube-system}}\n");
+  shirts.custom = false;
+  ASSERT_TRUE(split->Register(shirts).ok());
+  shirts.namespaced = true;
+  EXPECT_NE(split->Register(shirts).status().message().find("restart the API server"),
+            std::string::npos);
+}
+
 // Any byte may stand in a key; a message shows it in a printable way.
 TEST(Engine, KeysOfAnyBytes) {
   auto engine = OpenMemory(kThreeBackends);

@@ -37,6 +37,16 @@ const EngineImpl::Entry* EngineImpl::Find(ResourceId id) const {
   return table_[id].load(std::memory_order_acquire);
 }
 
+// A custom resource may come back with another scope. Where all its keys lived, and live, in
+// one and the same database, that changes nothing.
+bool EngineImpl::SameRoute(const Entry& known, const Resource& resource) const {
+  if (known.resource.namespaced == resource.namespaced &&
+      known.resource.custom == resource.custom) {
+    return true;
+  }
+  return known.reach.size() == 1 && router_->Bind(resource)->reach() == known.reach;
+}
+
 // Resources are told apart by their keys: two API groups that share one prefix
 // (events) are one collection, with one set of watchers.
 absl::StatusOr<ResourceId> EngineImpl::Register(const Resource& resource) {
@@ -49,14 +59,14 @@ absl::StatusOr<ResourceId> EngineImpl::Register(const Resource& resource) {
   MutexLock lock(&mu_);
   auto [found, fresh] = by_prefix_.emplace(resource.key_prefix, 0);
   if (!fresh) {
-    const Resource& known = entries_[found->second]->resource;
-    if (known.namespaced == resource.namespaced && known.custom == resource.custom) {
-      return found->second;
-    }
+    const Entry& known = *entries_[found->second];
+    if (SameRoute(known, resource)) return found->second;
     return MakeStatus(
         Code::kInvalid,
-        absl::StrCat("key prefix ", resource.key_prefix, " is registered for ", known.resource,
-                     " with another scope or origin than ", resource.resource));
+        absl::StrCat("key prefix ", resource.key_prefix, " is registered for ",
+                     known.resource.resource, " with another scope or origin than ",
+                     resource.resource,
+                     ", and the topology has other databases for these: restart the API server"));
   }
   if (entries_.size() >= kMaxResources) {
     by_prefix_.erase(found);

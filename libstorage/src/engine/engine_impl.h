@@ -120,6 +120,7 @@ class EngineImpl : public Engine {
   absl::Status CheckLeftOutServer(const RememberedPlace& place) const;
   void RememberCounts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);  // at an orderly end
   absl::Status CheckStored(const Resource& resource) const;
+  bool SameRoute(const Entry& known, const Resource& resource) const;
   absl::Status Remember(const Resource& resource) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   void Log(LogLevel level, std::string message) const;
