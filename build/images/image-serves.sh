@@ -1,7 +1,7 @@
 # Runs the programs of images in a chroot of the image's own files. Sourced by images-test.sh.
 # shellcheck shell=bash
 : "${root:?source lib.sh first}" "${work:=}" "${version:=}" "${image_user:?}" "${state_dir:?}"
-: "${images[0]:?}" "${native:=}" "${last:=0}"
+: "${images[0]:?}" "${native:=}" "${last_check:=0}"
 
 # In the image, for the time of the test: what users mount.
 readonly conf=etc/kubernetes
@@ -10,7 +10,7 @@ readonly conf=etc/kubernetes
 runs() {
   port=$(free_port)
   check "$1/kube-apiserver: starts as the image's user and says that it is ready" start_apiserver "$1"
-  ((last == 0)) || return 0
+  ((last_check == 0)) || return 0
   check "$1/kube-apiserver: /version says what it is" served_version "$1"
   check "$1/kube-apiserver: writes objects to two SQLite files and reads them back" round_trip "$1"
   check "$1/kube-controller-manager: starts and does its work" controllers_work "$1"
@@ -22,7 +22,7 @@ runs() {
 exchange() {
   port=$(free_port)
   check "$1 and $2: what $1 wrote is read on $2" handed_over "$1" "$2"
-  ((last == 0)) || return 0
+  ((last_check == 0)) || return 0
   check "$1 and $2: what $2 wrote is read on $1" handed_over "$2" "$1"
 }
 

@@ -12,6 +12,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=../kube/goenv.sh
 . "$root/build/kube/goenv.sh"
+# shellcheck source-path=SCRIPTDIR source=../tap.sh
+. "$root/build/tap.sh"
 # shellcheck source-path=SCRIPTDIR source=image-facts.sh
 . "$(dirname "${BASH_SOURCE[0]}")/image-facts.sh"
 # shellcheck source-path=SCRIPTDIR source=image-broken.sh
@@ -37,30 +39,6 @@ finish() {
   [[ ${KEEP:-} ]] || rm -rf "$work"
 }
 trap finish EXIT
-number=0 failed=0
-
-# check NAME COMMAND...
-check() {
-  local name=$1 status
-  shift
-  number=$((number + 1))
-  set +e # in a condition the command would go on behind an error
-  (
-    set -e
-    "$@"
-  ) >"$work/log" 2>&1
-  status=$?
-  set -e
-  if ((status == 0)); then
-    echo "ok $number - $name"
-  else
-    cat "$work/log"
-    echo "not ok $number - $name"
-    failed=1
-  fi
-  last=$status
-}
-last=0
 
 native=$(for arch in "${architectures[@]}"; do [[ $(arch_field "$arch" cpu) != "$(uname -m)" ]] || echo "$arch"; done)
 
@@ -68,7 +46,7 @@ native=$(for arch in "${architectures[@]}"; do [[ $(arch_field "$arch" cpu) != "
 facts() {
   local name=$1/$2
   check "$name: its archive is an image that unpacks" unpack "$1" "$2"
-  ((last == 0)) || return 0
+  ((last_check == 0)) || return 0
   check "$name: is for that architecture" right_machine "$1" "$2"
   check "$name: labels say what was built of what" right_labels "$1" "$2"
   check "$name: does not run as root" not_root "$1" "$2"
@@ -117,4 +95,4 @@ done
 ((${#wanted[@]} == 1)) || for image in "${images[@]}"; do
   check "$image: one archive has all of ${wanted[*]}" has_all "$image" "${wanted[@]}"
 done
-exit "$failed"
+exit "$checks_failed"

@@ -115,28 +115,3 @@ patched_apiserver() {
   got=$(tree_hash "$dir/pkg")
   [[ $got == "$want" ]] || die "the patched tree of $version is $got, the lock says ${want:-nothing}"
 }
-
-checks=0 checks_failed=0
-# check NAME COMMAND...: one TAP line; what the command printed when it fails. Not to be called in a condition: the command would go on behind an error.
-check() {
-  local name=$1 status log
-  shift
-  log=$(mktemp)
-  checks=$((checks + 1))
-  set +e
-  (
-    set -e
-    "$@"
-  ) >"$log" 2>&1
-  status=$?
-  set -e
-  if ((status == 0)); then
-    echo "ok $checks - $name"
-  else
-    cat "$log"
-    echo "not ok $checks - $name"
-    # shellcheck disable=SC2034
-    checks_failed=1
-  fi
-  rm -f "$log"
-}

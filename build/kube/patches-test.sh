@@ -8,6 +8,8 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=../tap.sh
+. "$root/build/tap.sh"
 
 readonly max_added=300 place=third_party/libstorage
 work=$(mktemp -d)

@@ -11,6 +11,8 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=../tap.sh
+. "$root/build/tap.sh"
 
 readonly done_dir=$root/out/verify
 work=$(mktemp -d)
