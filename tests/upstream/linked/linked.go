@@ -53,7 +53,7 @@ func start() error {
 		return err
 	}
 	url := "http://" + listener.Addr().String()
-	d := &databases{dir: dir, url: url, files: map[place]string{}}
+	d := &databases{dir: dir, url: url, files: map[place]*database{}}
 	factory.WrapForTest(facade.Record)
 	backend := d.backend()
 	storagebackend.RegisterBackend(storagebackend.StorageTypeUnset, backend)
@@ -70,20 +70,51 @@ type databases struct {
 	dir, url string
 
 	mu    sync.Mutex
-	files map[place]string
+	made  int
+	files map[place]*database
+}
+
+type database struct {
+	file     string
+	storages int // that are open
+}
+
+func placeOf(c storagebackend.Config) place {
+	return place{strings.Join(c.Transport.ServerList, ","), strings.Trim(c.Prefix, "/")}
+}
+
+// at is the database of a place. d.mu is held.
+func (d *databases) at(p place) *database {
+	if d.files[p] == nil {
+		d.files[p] = &database{file: filepath.Join(d.dir, fmt.Sprintf("%d.db", d.made))}
+		d.made++
+		trace(p)
+	}
+	return d.files[p]
+}
+
+// hold keeps a place's database until release. An etcd that a test started for itself ends
+// with the test's storages, and a later test may get its port: it must find nothing there.
+func (d *databases) hold(p place) (release func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	held := d.at(p)
+	held.storages++
+	return sync.OnceFunc(func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		held.storages--
+		if held.storages == 0 && p.servers != d.url && d.files[p] == held {
+			delete(d.files, p)
+		}
+	})
 }
 
 // configure turns a configuration for etcd into one of our storage.
 func (d *databases) configure(c storagebackend.Config) storagebackend.Config {
-	at := place{strings.Join(c.Transport.ServerList, ","), strings.Trim(c.Prefix, "/")}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	file, ok := d.files[at]
-	if !ok {
-		file = filepath.Join(d.dir, fmt.Sprintf("%d.db", len(d.files)))
-		d.files[at] = file
-		trace(at)
-	}
+	file := d.at(placeOf(c)).file
 	c.Type = factory.StorageType
 	c.Transport = storagebackend.TransportConfig{ServerList: []string{"multi://sqlite://" + file}}
 	c.BackendOptions = nil
@@ -139,8 +170,14 @@ func (d *databases) backend() *storagebackend.Backend {
 	ours := factory.Backend
 	return &storagebackend.Backend{
 		Create: func(c storagebackend.ConfigForResource, newFunc, newListFunc func() runtime.Object, resourcePrefix string) (storage.Interface, func(), error) {
+			release := d.hold(placeOf(c.Config))
 			c.Config = d.configure(c.Config)
-			return ours.Create(c, newFunc, newListFunc, resourcePrefix)
+			created, destroy, err := ours.Create(c, newFunc, newListFunc, resourcePrefix)
+			if err != nil {
+				release()
+				return nil, nil, err
+			}
+			return created, func() { destroy(); release() }, nil
 		},
 		HealthCheck: func(c storagebackend.Config, stopCh <-chan struct{}) (func() error, error) {
 			return ours.HealthCheck(d.configure(c), stopCh)
