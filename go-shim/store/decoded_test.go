@@ -142,6 +142,7 @@ func TestDecodeCacheIsBounded(t *testing.T) {
 // TestDecodeErrorIsNobodyElses: a failure is not kept, those who waited for it
 // try themselves, and nobody waits long.
 func TestDecodeErrorIsNobodyElses(t *testing.T) {
+	registerMetrics()
 	var c decodeCache
 	defer c.clear()
 	ctx := context.Background()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/storage"
@@ -16,6 +18,15 @@ import (
 // This file alone says which Kubernetes error a code of the key-value store is.
 
 const retryAfterSeconds = 1
+
+// tooLarge is 413 for clients. To the API server's handlers it looks like what etcd's client
+// says of such a request: they take out managedFields, which may be most of an object and
+// need not be stored, and try once more (isTooLargeError of k8s.io/apiserver/pkg/endpoints/handlers).
+type tooLarge struct{ *apierrors.StatusError }
+
+func (e tooLarge) GRPCStatus() *grpcstatus.Status {
+	return grpcstatus.New(codes.ResourceExhausted, "trying to send message larger than max: "+e.ErrStatus.Message)
+}
 
 const (
 	// Clients and upstream's tests look for the first words of these.
@@ -87,7 +98,7 @@ func (s *Store) apiError(err error, key string, requested int64) error {
 	case kv.CodeInvalid:
 		return apierrors.NewBadRequest(e.Error())
 	case kv.CodeTooLarge:
-		return apierrors.NewRequestEntityTooLargeError(e.Error())
+		return tooLarge{apierrors.NewRequestEntityTooLargeError(e.Error())}
 	case kv.CodeBusy, kv.CodeSlowConsumer:
 		return apierrors.NewTooManyRequests(e.Error(), retryAfterSeconds)
 	case kv.CodeUnavailable:

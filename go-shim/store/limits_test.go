@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/apis/example"
@@ -66,6 +68,11 @@ func TestOverTheLimits(t *testing.T) {
 		ctx := context.Background()
 		tooLarge := func(err error, words ...string) {
 			t.Helper()
+			// As the API server's handlers ask, before they take out managedFields.
+			if e, ok := err.(interface{ GRPCStatus() *grpcstatus.Status }); !ok || e.GRPCStatus().Code() != codes.ResourceExhausted ||
+				!strings.Contains(e.GRPCStatus().Message(), "trying to send message larger than max") {
+				t.Errorf("%T does not tell the API server that it is too large", err)
+			}
 			for _, word := range words {
 				if !apierrors.IsRequestEntityTooLargeError(err) || !strings.Contains(err.Error(), word) {
 					t.Errorf("got %v, want %q", err, word)
