@@ -9,12 +9,15 @@
 package linked
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
@@ -53,7 +56,7 @@ func start() error {
 		return err
 	}
 	url := "http://" + listener.Addr().String()
-	d := &databases{dir: dir, url: url, files: map[place]*database{}}
+	d := &databases{dir: dir, url: url, files: map[place]string{}}
 	factory.WrapForTest(facade.Record)
 	backend := d.backend()
 	storagebackend.RegisterBackend(storagebackend.StorageTypeUnset, backend)
@@ -62,59 +65,56 @@ func start() error {
 	return os.Setenv(envURL, url)
 }
 
-// place is what upstream's storages have in common that share their keys.
-type place struct{ servers, prefix string }
+// place is what upstream's storages have in common that share their keys. A test that starts
+// an etcd for itself may get the port of an earlier test's: it must find nothing there, so
+// that etcd's own identity counts too.
+type place struct{ servers, prefix, etcd string }
+
+// identityOf asks the etcd at the first address which one it is; "" when none answers.
+func identityOf(servers []string) string {
+	if len(servers) == 0 || !strings.HasPrefix(servers[0], "http://") {
+		return ""
+	}
+	client := http.Client{Timeout: 5 * time.Second}
+	response, err := client.Post(servers[0]+"/v3/maintenance/status", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		return ""
+	}
+	defer response.Body.Close()
+	var status struct {
+		Header struct {
+			Cluster string `json:"cluster_id"`
+			Member  string `json:"member_id"`
+		} `json:"header"`
+	}
+	if json.NewDecoder(response.Body).Decode(&status) != nil {
+		return ""
+	}
+	return status.Header.Cluster + "/" + status.Header.Member
+}
 
 // databases has one for each place. Those of the facade's address are behind it.
 type databases struct {
 	dir, url string
 
 	mu    sync.Mutex
-	made  int
-	files map[place]*database
-}
-
-type database struct {
-	file     string
-	storages int // that are open
-}
-
-func placeOf(c storagebackend.Config) place {
-	return place{strings.Join(c.Transport.ServerList, ","), strings.Trim(c.Prefix, "/")}
-}
-
-// at is the database of a place. d.mu is held.
-func (d *databases) at(p place) *database {
-	if d.files[p] == nil {
-		d.files[p] = &database{file: filepath.Join(d.dir, fmt.Sprintf("%d.db", d.made))}
-		d.made++
-		trace(p)
-	}
-	return d.files[p]
-}
-
-// hold keeps a place's database until release. An etcd that a test started for itself ends
-// with the test's storages, and a later test may get its port: it must find nothing there.
-func (d *databases) hold(p place) (release func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	held := d.at(p)
-	held.storages++
-	return sync.OnceFunc(func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		held.storages--
-		if held.storages == 0 && p.servers != d.url && d.files[p] == held {
-			delete(d.files, p)
-		}
-	})
+	files map[place]string
 }
 
 // configure turns a configuration for etcd into one of our storage.
 func (d *databases) configure(c storagebackend.Config) storagebackend.Config {
+	at := place{servers: strings.Join(c.Transport.ServerList, ","), prefix: strings.Trim(c.Prefix, "/")}
+	if at.servers != d.url {
+		at.etcd = identityOf(c.Transport.ServerList)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	file := d.at(placeOf(c)).file
+	file, ok := d.files[at]
+	if !ok {
+		file = filepath.Join(d.dir, fmt.Sprintf("%d.db", len(d.files)))
+		d.files[at] = file
+		trace(at)
+	}
 	c.Type = factory.StorageType
 	c.Transport = storagebackend.TransportConfig{ServerList: []string{"multi://sqlite://" + file}}
 	c.BackendOptions = nil
@@ -132,7 +132,7 @@ func trace(at place) {
 		panic(err)
 	}
 	defer file.Close()
-	if _, err := fmt.Fprintln(file, at.servers, at.prefix); err != nil {
+	if _, err := fmt.Fprintln(file, at.servers, at.prefix, at.etcd); err != nil {
 		panic(err)
 	}
 }
@@ -170,14 +170,8 @@ func (d *databases) backend() *storagebackend.Backend {
 	ours := factory.Backend
 	return &storagebackend.Backend{
 		Create: func(c storagebackend.ConfigForResource, newFunc, newListFunc func() runtime.Object, resourcePrefix string) (storage.Interface, func(), error) {
-			release := d.hold(placeOf(c.Config))
 			c.Config = d.configure(c.Config)
-			created, destroy, err := ours.Create(c, newFunc, newListFunc, resourcePrefix)
-			if err != nil {
-				release()
-				return nil, nil, err
-			}
-			return created, func() { destroy(); release() }, nil
+			return ours.Create(c, newFunc, newListFunc, resourcePrefix)
 		},
 		HealthCheck: func(c storagebackend.Config, stopCh <-chan struct{}) (func() error, error) {
 			return ours.HealthCheck(d.configure(c), stopCh)
