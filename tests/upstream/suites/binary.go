@@ -70,8 +70,10 @@ var findThemselves = []string{
 // Build compiles the tests of a package.
 func (p *Place) Build(pkg string) error {
 	args := []string{"test", "-c", "-vet=off", "-o", p.binary(pkg)}
+	// Paths as they are. They are named, because Go's cache does not see the directory of a
+	// package that is built with -trimpath, and gave out what another checkout had compiled.
 	for _, pattern := range findThemselves {
-		args = append(args, "-gcflags="+pattern+"=-trimpath=")
+		args = append(args, fmt.Sprintf("-gcflags=%s=-trimpath=%s=>%s", pattern, p.root, p.root))
 	}
 	cmd := exec.Command("go", append(args, pkg)...)
 	cmd.Dir, cmd.Env = p.module, p.env
